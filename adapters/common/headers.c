@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * headers.c - builds the header list of an event.
+ *
+ * Values are borrowed from the event; the version, the instant and prefixed
+ * names, which it does not hold as text, go into the list's scratch space. A
+ * full list or scratch is an error, never a shorter list.
+ *
+ * Not here: encoding for a transport (percent-encoding, AMQP field types).
+ */
+#include "common/headers.h"
+
+#include "common/event_time.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static struct rider_bytes text_bytes(const char *text)
+{
+    return (struct rider_bytes){text, strlen(text)};
+}
+
+static bool add(struct headers *h, struct rider_bytes name, struct rider_bytes value)
+{
+    if (h->n == HEADERS_MAX) {
+        return false;
+    }
+    h->items[h->n++] = (struct rider_header){name, value};
+    return true;
+}
+
+/* Keeps prefix + data[len] in the scratch space. */
+static bool keep(struct headers *h, const char *prefix, struct rider_bytes tail,
+                 struct rider_bytes *ret)
+{
+    size_t prefix_len = strlen(prefix);
+    size_t room = sizeof(h->scratch) - h->scratch_used;
+    char *at = h->scratch + h->scratch_used;
+
+    if (tail.len > room || prefix_len > room - tail.len) {
+        return false;
+    }
+    memcpy(at, prefix, prefix_len);
+    if (tail.len > 0) {
+        memcpy(at + prefix_len, tail.data, tail.len);
+    }
+    h->scratch_used += prefix_len + tail.len;
+    *ret = (struct rider_bytes){at, prefix_len + tail.len};
+    return true;
+}
+
+static bool add_standard(struct headers *h, const struct rider_event *event,
+                         const struct header_style *style)
+{
+    char version[16];
+    char when[EVENT_TIME_SIZE];
+    struct rider_bytes version_text = {0};
+    struct rider_bytes when_text = {0};
+
+    (void)snprintf(version, sizeof(version), "%d", (int)event->version);
+    (void)event_time_format(event->occurred_at_us, when);
+    if (!keep(h, version, (struct rider_bytes){0}, &version_text) ||
+        !keep(h, when, (struct rider_bytes){0}, &when_text)) {
+        return false;
+    }
+    return add(h, text_bytes("eventId"), event->id) &&
+           add(h, text_bytes("type"), event->type) &&
+           add(h, text_bytes("version"), version_text) &&
+           add(h, text_bytes("occurredAt"), when_text) &&
+           (event->aggregate_type.len == 0 ||
+            add(h, text_bytes("aggregateType"), event->aggregate_type)) &&
+           add(h, text_bytes("aggregateId"), event->aggregate_id) &&
+           (style->content_type_name == NULL ||
+            add(h, text_bytes(style->content_type_name), event->content_type));
+}
+
+static bool add_attributes(struct headers *h, const struct rider_event *event,
+                           const struct header_style *style)
+{
+    for (size_t i = 0; i < event->n_attributes; i++) {
+        struct rider_bytes name = {0};
+
+        if (!keep(h, style->attribute_prefix, event->attributes[i].name, &name) ||
+            !add(h, name, event->attributes[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether one of the first `n` headers has this name, in any case. */
+static bool taken(const struct headers *h, size_t n, struct rider_bytes name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (h->items[i].name.len == name.len &&
+            strncasecmp(h->items[i].name.data, name.data, name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_writers(struct headers *h, const struct rider_event *event)
+{
+    size_t ours = h->n;
+
+    for (size_t i = 0; i < event->n_headers; i++) {
+        const struct rider_header *header = &event->headers[i];
+
+        if (!taken(h, ours, header->name) && !add(h, header->name, header->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int headers_build(struct headers *h, const struct rider_event *event,
+                  const struct header_style *style, char *err, size_t err_size)
+{
+    h->n = 0;
+    h->scratch_used = 0;
+    if (add_standard(h, event, style) &&
+        (event->envelope != RIDER_ENVELOPE_CE_BINARY ||
+         add_attributes(h, event, style)) &&
+        add_writers(h, event)) {
+        return 0;
+    }
+    (void)snprintf(err, err_size,
+                   "the event has more headers than can be sent, limit %d",
+                   HEADERS_MAX);
+    return E2BIG;
+}

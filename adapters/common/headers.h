@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * headers.h - the headers that travel with an event on transports that have
+ * them: one list for publish() and explain(), the same for all brokers.
+ *
+ * In this order: eventId, type, version, occurredAt, aggregateType (if any),
+ * aggregateId; the content type under the style's name; for CE_BINARY the
+ * CloudEvents attributes behind the style's prefix; the writer's own headers.
+ * A writer's header that repeats a name of ours is left out, so that a consumer
+ * can trust eventId.
+ * Thread: any.
+ */
+#ifndef ADAPTER_HEADERS_H
+#define ADAPTER_HEADERS_H
+
+#include "postrider/publisher.h"
+
+#include <stddef.h>
+
+#define HEADERS_MAX         96
+#define HEADERS_SCRATCH_MAX 1024
+
+/** How a transport names things. */
+struct header_style {
+    const char *attribute_prefix;  /* "ce_", "cloudEvents_" */
+    const char *content_type_name; /* "content-type"; NULL: carried elsewhere */
+};
+
+/** A built list: a value, nothing to free. Not to be copied: items point into
+ *  `scratch`. */
+struct headers {
+    size_t n;
+    struct rider_header items[HEADERS_MAX];
+    size_t scratch_used;
+    char scratch[HEADERS_SCRATCH_MAX]; /* text the event does not hold itself */
+};
+
+/** Fills `h`; its items borrow from the event, the style and from `h`. Returns 0,
+ *  or E2BIG and one line in `err` if there are too many headers. */
+int headers_build(struct headers *h, const struct rider_event *event,
+                  const struct header_style *style, char *err, size_t err_size);
+
+#endif
