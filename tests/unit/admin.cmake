@@ -2,3 +2,7 @@
 # core/metrics, core/admin and core/cli.
 postrider_unit_test(histogram metrics)
 postrider_unit_test(exposition metrics)
+postrider_unit_test(request_check admin)
+postrider_unit_test(listen_address admin)
+postrider_unit_test(ops_routes admin)
+postrider_unit_test(http_server admin)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_message.c - small helpers for handlers. Pure; nothing here knows the
+ * server.
+ */
+#include "admin/http_message.h"
+
+#include <strings.h>
+
+const char *http_request_header(const struct http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->n_headers; i++) {
+        if (strcasecmp(req->headers[i].name, name) == 0) {
+            return req->headers[i].value;
+        }
+    }
+    return NULL;
+}
+
+void http_response_header(struct http_response *res, const char *name,
+                          const char *value)
+{
+    if (res->n_headers < HTTP_RESPONSE_MAX_HEADERS) {
+        res->headers[res->n_headers++] = (struct http_header){name, value};
+    }
+}
+
+void http_response_text(struct http_response *res, unsigned int status,
+                        const char *text)
+{
+    res->status = status;
+    res->content_type = "text/plain; charset=utf-8";
+    buf_reset(&res->body);
+    buf_puts(&res->body, text);
+    buf_putc(&res->body, '\n');
+}
