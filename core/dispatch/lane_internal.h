@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane_internal.h - the lane's state, shared by the lane_*.c files only.
+ *
+ *   lane.c         lifecycle, phases, lease, what is due when
+ *   lane_read.c    pages in: read position, batches, budget
+ *   lane_send.c    ready queue to the adapter, completions back
+ *   lane_settle.c  cursor, parked rows, held keys
+ */
+#ifndef DISPATCH_LANE_INTERNAL_H
+#define DISPATCH_LANE_INTERNAL_H
+
+#include "base/backoff.h"
+#include "dispatch/batch.h"
+#include "dispatch/breaker.h"
+#include "dispatch/held_keys.h"
+#include "dispatch/key_gate.h"
+#include "dispatch/lane.h"
+#include "dispatch/ready_queue.h"
+#include "dispatch/tickets.h"
+
+#define LANE_DUE_LIMIT   256  /* retried rows in memory at a time */
+#define LANE_SETTLE_MS   10   /* pause between settles of a busy lane */
+#define LANE_DUE_IDLE_MS 1000 /* how soon an operator's replay is noticed */
+#define LANE_RECOUNT_MS  10000
+#define LANE_NEVER       UINT64_MAX
+
+/** A position in the log: settled, or read, up to here. */
+struct position {
+    struct snapshot *snap, *win;
+    int64_t seq;
+};
+
+struct lane {
+    struct lane_config config;
+    struct lane_ports ports;
+    struct prng prng;
+    enum lane_phase phase;
+    bool connected, stopping, releasing;
+    uint64_t now_ms; /* of this step */
+
+    /* lease */
+    int64_t token;
+    uint64_t asked_ms;      /* when the claim or settle under way was sent */
+    uint64_t send_until_ms; /* nothing is sent after this */
+    uint64_t claim_at_ms;
+
+    /* reading */
+    struct position read;
+    bool reading;
+    enum lane_read_kind reading_kind;
+    struct batch *incoming;
+    uint64_t poll_at_ms, poll_pause_ms;
+    uint64_t due_at_ms;
+    size_t bytes_per_row; /* running estimate */
+
+    /* in memory */
+    struct batch *first, *last; /* WINDOW, oldest first */
+    struct batch *rows;         /* ROWS, any order */
+    struct batch *spare;
+    size_t rows_open; /* deliveries in ROWS batches not yet written */
+    struct key_gate *gate;
+    struct ready_queue ready;
+    uint64_t order;    /* of the next admission */
+    size_t bytes;      /* of all linked batches */
+    bool read_blocked; /* no room: completions and settles make some */
+    struct tickets *tickets;
+    struct breaker breaker;
+    bool writable;
+
+    /* settling */
+    struct position cursor; /* as last sent to the database */
+    int64_t sent_seq;
+    bool settling, writing, counting;
+    size_t unsettled; /* sent at least once and not settled */
+    uint64_t settle_at_ms, renew_at_ms, recount_at_ms;
+    struct held_keys *held;
+    size_t unwritten; /* rows the database does not have yet */
+    bool promote_wanted;
+    struct delivery_queue ended; /* ROWS deliveries whose row is to be written */
+    struct delivery_queue being_written;
+    struct lane_row *row_scratch;
+    size_t row_scratch_cap;
+};
+
+void position_set(struct position *p, struct snapshot *snap, struct snapshot *win,
+                  int64_t seq);
+
+/* lane.c */
+void lane_quiesce(struct lane *lane);
+
+/* lane_read.c */
+void lane_read_step(struct lane *lane);
+bool lane_on_row(void *arg, enum lane_read_kind kind, const struct event_row *row);
+void lane_on_read_end(void *arg, const struct lane_read_end *end);
+void lane_drop_batches(struct lane *lane);
+struct batch *lane_take_batch(struct lane *lane, enum batch_kind kind, size_t cap);
+void lane_give_batch(struct lane *lane, struct batch *b);
+
+/* lane_send.c */
+void lane_send_step(struct lane *lane);
+void lane_drain_inbox(struct lane *lane);
+void lane_admit(struct lane *lane, struct delivery *d);
+void lane_release_key(struct lane *lane, uint64_t key);
+
+/* lane_settle.c */
+void lane_settle_step(struct lane *lane);
+/** A settle would move the cursor. */
+bool lane_has_done_prefix(const struct lane *lane);
+void lane_end_delivered(struct lane *lane, struct delivery *d);
+/** Takes ownership of `park`. */
+void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park);
+void lane_on_held(void *arg, const struct lane_key *key, uint32_t rows,
+                  uint32_t active);
+void lane_on_settled(void *arg, bool fenced);
+void lane_on_rows_written(void *arg, bool fenced);
+struct held_key *lane_held_key(struct lane *lane, const struct delivery *d);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane_store.h - what a lane asks of the database, and what it hears back.
+ *
+ * Requests never block and never fail on the spot: they are answered in the
+ * order in which they were made, by the functions of struct lane_store_events,
+ * or all of them are void after lost(). core/outbox implements this over
+ * libpq; tests implement it in memory.
+ * Thread: all calls in both directions are the lane's thread.
+ */
+#ifndef DISPATCH_LANE_STORE_H
+#define DISPATCH_LANE_STORE_H
+
+#include "base/error.h"
+#include "dispatch/delivery.h"
+#include "dispatch/event_row.h"
+#include "dispatch/held_keys.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The answer to a claim. Strings are borrowed for the call. */
+struct lane_claim {
+    bool ours;
+    const char *owner;     /* whoever has it, when it is not ours */
+    const char *state;     /* ACTIVE, PAUSED or BROKEN */
+    int64_t lease_left_ms; /* of that owner */
+    int64_t token;
+    const char *snap, *win; /* win: NULL when no window is open */
+    int64_t win_seq;
+    bool needs_rebase; /* the cursor belongs to another cluster */
+};
+
+enum lane_read_kind {
+    READ_WINDOW, /* open a window behind `snap` */
+    READ_PAGE,   /* next page of the open window */
+    READ_DUE     /* rows of outbox.delivery that are due, heads of their keys only */
+};
+
+struct lane_read {
+    enum lane_read_kind kind;
+    const char *snap, *win; /* WINDOW: snap; PAGE: both */
+    int64_t after_seq;      /* PAGE */
+    size_t limit;           /* an upper bound; the store may read fewer */
+    bool hold_dead;         /* DUE: dead rows hold their key back */
+};
+
+struct lane_read_end {
+    enum lane_read_kind kind;
+    size_t rows;     /* passed to row() and accepted */
+    bool more;       /* the limit was reached, or row() refused one */
+    const char *win; /* WINDOW: the snapshot of the read; NULL without rows */
+};
+
+/** Where the cursor moves to. */
+struct lane_cursor {
+    const char *snap, *win; /* win: NULL when no window stays open */
+    int64_t win_seq, sent_seq;
+};
+
+/** One row of outbox.delivery to write. */
+struct lane_row {
+    int64_t seq, subscription;
+    const struct park *park;
+};
+
+/** One key whose first HELD row may go. */
+struct lane_key {
+    int64_t subscription;
+    struct rider_bytes aggregate_type, aggregate_id;
+};
+
+struct lane_store_events {
+    void (*connected)(void *arg);
+    /** Every open request is void; the store reconnects by itself. */
+    void (*lost)(void *arg, const struct rider_error *why);
+    void (*claimed)(void *arg, const struct lane_claim *claim);
+    /** One call a key, then one with key NULL. */
+    void (*held)(void *arg, const struct lane_key *key, uint32_t rows, uint32_t active);
+    /** Returns false to refuse this row and all that follow it. */
+    bool (*row)(void *arg, enum lane_read_kind kind, const struct event_row *row);
+    void (*read_end)(void *arg, const struct lane_read_end *end);
+    /** fenced: another process has the lane; nothing was written. */
+    void (*settled)(void *arg, bool fenced);
+    void (*rows_written)(void *arg, bool fenced);
+    void (*released)(void *arg);
+};
+
+struct lane_store;
+
+/** Implemented by the store; `rows` and `keys` are borrowed for the call. */
+struct lane_store_ops {
+    void (*claim)(struct lane_store *s);
+    void (*load_held)(struct lane_store *s, bool hold_dead);
+    void (*read)(struct lane_store *s, const struct lane_read *read);
+    /** Moves the cursor, renews the lease and inserts `rows`, all or nothing. */
+    void (*settle)(struct lane_store *s, const struct lane_cursor *cursor,
+                   const struct lane_row *rows, size_t n);
+    /** Updates rows of outbox.delivery and lets the first HELD row of each key
+     *  go, all or nothing. */
+    void (*write_rows)(struct lane_store *s, const struct lane_row *rows, size_t n,
+                       const struct lane_key *keys, size_t n_keys);
+    void (*release)(struct lane_store *s);
+};
+
+struct lane_store {
+    const struct lane_store_ops *ops;
+    const struct lane_store_events *events;
+    void *events_arg;
+};
+
+#endif
