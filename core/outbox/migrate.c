@@ -6,7 +6,7 @@
  * Each missing one runs in a transaction that first takes an advisory lock and
  * reads the version again. Roles and grants follow in a transaction of their own.
  *
- * Invariant: the version and what it stands for are committed together.
+ * Invariant: a file sets the version it stands for, in its own transaction.
  * Not here: the SQL (schema/), rebasing a restored outbox (outbox.rebase()).
  */
 #include "outbox/migrate.h"
@@ -15,7 +15,7 @@
 #include "outbox/pg_sync.h"
 #include "outbox/schema_sql.h"
 
-#include <stdio.h>
+#include <stdint.h>
 
 /* PostgreSQL 14: SQL-standard function bodies, and pipeline mode in libpq. */
 #define OLDEST_SERVER 140000
@@ -121,7 +121,6 @@ static int apply_locked(PGconn *conn, struct step *step,
                         const struct schema_migration *m, int *version,
                         struct rider_error *err)
 {
-    char sql[96];
     int now = 0;
     int code = check_version(conn, &now, err);
     if (code != 0) {
@@ -132,12 +131,17 @@ static int apply_locked(PGconn *conn, struct step *step,
         return pg_sync_exec(conn, "COMMIT", err);
     }
     code = pg_sync_exec(conn, m->sql, err);
+    if (code == 0) {
+        code = read_version(conn, &now, err);
+    }
     if (code != 0) {
         return code;
     }
-    (void)snprintf(sql, sizeof sql,
-                   "UPDATE outbox.meta SET schema_version = %d; COMMIT", m->version);
-    code = pg_sync_exec(conn, sql, err);
+    if (now != m->version) {
+        return rider_fail(err, RIDER_E_INTERNAL, "%s left schema version %d", m->name,
+                          now);
+    }
+    code = pg_sync_exec(conn, "COMMIT", err);
     if (code != 0) {
         return code;
     }

@@ -72,3 +72,5 @@ BEGIN
   RETURN id;
 END $$;
 REVOKE ALL ON FUNCTION outbox.publish(text, text, json, text, int, json, uuid, timestamptz) FROM PUBLIC;
+
+UPDATE outbox.meta SET schema_version = 2;

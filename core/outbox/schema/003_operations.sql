@@ -178,3 +178,5 @@ BEGIN
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION outbox.retire(interval, int) FROM PUBLIC;
+
+UPDATE outbox.meta SET schema_version = 3;
