@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reference.c - option tables as a Markdown table and as a JSON Schema: the two
+ * settings_describe functions of settings.h.
+ *
+ * Made of the same rows that reading uses, so neither can go stale. The schema
+ * accepts what the reader accepts: every value may also be text that contains
+ * a ${...}, which only the reader can judge.
+ */
+#include "base/cleanup.h"
+#include "base/json_writer.h"
+#include "config/option_value.h"
+#include "config/sections.h"
+#include "config/settings.h"
+
+/* ---- Markdown ---- */
+
+static void markdown_limits(const struct rider_option *row, struct buf *out)
+{
+    if (row->min != row->max) {
+        buf_puts(out, ", ");
+        option_value_print(row, row->min, out);
+        buf_puts(out, " to ");
+        option_value_print(row, row->max, out);
+    }
+    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++) {
+        buf_printf(out, "%s`%s`", i == 0 ? ": " : ", ", row->choices[i]);
+    }
+}
+
+/* "|" would end the cell. */
+static void markdown_cell(const char *text, struct buf *out)
+{
+    for (; text != NULL && *text != '\0'; text++) {
+        if (*text == '|') {
+            buf_putc(out, '\\');
+        }
+        buf_putc(out, *text == '\n' ? ' ' : *text);
+    }
+}
+
+static void markdown_row(const struct rider_option *row, struct buf *out)
+{
+    if (row->type == RIDER_PROPERTIES) {
+        buf_puts(out, "| any other key | text |  | ");
+    } else {
+        buf_printf(out, "| `%s` | %s", row->name, option_value_type_name(row));
+        markdown_limits(row, out);
+        buf_puts(out, " | ");
+        if ((row->flags & RIDER_OPT_REQUIRED) != 0) {
+            buf_puts(out, "required");
+        } else if (row->default_value != NULL) {
+            buf_printf(out, "`%s`", row->default_value);
+        }
+        buf_puts(out, " | ");
+    }
+    markdown_cell(row->help, out);
+    if ((row->flags & RIDER_OPT_SECRET) != 0) {
+        buf_printf(out, " Secret; `%s_file` names a file with the value.", row->name);
+    }
+    buf_puts(out, " |\n");
+}
+
+static void markdown_table(const struct option_table *t, struct buf *out)
+{
+    struct rider_option row;
+
+    if (!option_table_row(t, 0, &row)) {
+        return;
+    }
+    buf_puts(out, "| key | value | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; option_table_row(t, i, &row); i++) {
+        markdown_row(&row, out);
+    }
+}
+
+static void markdown_section(const struct section *section, const char *prefix,
+                             struct buf *out)
+{
+    struct buf name = buf_make(256);
+
+    if (section->name != NULL) {
+        buf_printf(&name, "%s%s%s%s", prefix, *prefix == '\0' ? "" : ".", section->name,
+                   section->list ? "[]" : "");
+        buf_printf(out, "\n## `%s`\n\n", buf_text(&name));
+    }
+    buf_printf(out, "%s\n\n", section->help);
+    markdown_table(&section->keys, out);
+    for (size_t i = 0; section->sections != NULL && section->sections[i] != NULL; i++) {
+        markdown_section(section->sections[i], buf_text(&name), out);
+    }
+    buf_done(&name);
+}
+
+/* ---- JSON Schema ---- */
+
+static void schema_types(struct json_writer *w, const char *a, const char *b,
+                         const char *c)
+{
+    json_array(w, "type");
+    json_string(w, NULL, a);
+    if (b != NULL) {
+        json_string(w, NULL, b);
+    }
+    if (c != NULL) {
+        json_string(w, NULL, c);
+    }
+    json_array_end(w);
+}
+
+static void schema_choices(struct json_writer *w, const struct rider_option *row)
+{
+    json_array(w, "anyOf");
+    json_object(w, NULL);
+    json_array(w, "enum");
+    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++) {
+        json_string(w, NULL, row->choices[i]);
+    }
+    json_array_end(w);
+    json_object_end(w);
+    json_object(w, NULL);
+    json_string(w, "type", "string");
+    json_string(w, "pattern", "\\$\\{");
+    json_object_end(w);
+    json_array_end(w);
+}
+
+static void schema_texts(struct json_writer *w)
+{
+    json_array(w, "anyOf");
+    json_object(w, NULL);
+    json_string(w, "type", "string");
+    json_int(w, "minLength", 1);
+    json_object_end(w);
+    json_object(w, NULL);
+    json_string(w, "type", "array");
+    json_int(w, "minItems", 1);
+    json_object(w, "items");
+    json_string(w, "type", "string");
+    json_int(w, "minLength", 1);
+    json_object_end(w);
+    json_object_end(w);
+    json_array_end(w);
+}
+
+static void schema_number(struct json_writer *w, const struct rider_option *row)
+{
+    const char *pattern = "^-?[0-9]+$|\\$\\{";
+
+    schema_types(w, "integer", "string", NULL);
+    if (row->type == RIDER_MS) {
+        pattern = "^(0+|[0-9]+(ms|s|m|h|d))$|\\$\\{";
+        json_int(w, "minimum", 0);
+        json_int(w, "maximum", 0); /* only 0 needs no unit */
+    } else if (row->type == RIDER_SIZE) {
+        pattern = "^[0-9]+(KB|MB|GB)?$|\\$\\{";
+    }
+    json_string(w, "pattern", pattern);
+    if (row->min != row->max && row->type != RIDER_MS) {
+        json_int(w, "minimum", row->min);
+        json_int(w, "maximum", row->max);
+    }
+}
+
+static void schema_value(struct json_writer *w, const struct rider_option *row)
+{
+    switch (row->type) {
+    case RIDER_INT:
+    case RIDER_MS:
+    case RIDER_SIZE:
+        schema_number(w, row);
+        break;
+    case RIDER_BOOL:
+        schema_types(w, "boolean", "string", NULL);
+        json_string(w, "pattern", "^(true|false)$|\\$\\{");
+        break;
+    case RIDER_ENUM:
+        schema_choices(w, row);
+        break;
+    case OPTION_TEXTS:
+        schema_texts(w);
+        break;
+    default:
+        schema_types(w, "string", "number", "boolean");
+        break;
+    }
+}
+
+static void schema_row(struct json_writer *w, const struct rider_option *row)
+{
+    json_object(w, row->name);
+    if (row->help != NULL) {
+        json_string(w, "description", row->help);
+    }
+    schema_value(w, row);
+    if (row->default_value != NULL) {
+        json_string(w, "default", row->default_value);
+    }
+    json_object_end(w);
+    if ((row->flags & RIDER_OPT_SECRET) != 0) {
+        struct buf name = buf_make(128);
+        buf_printf(&name, "%s_file", row->name);
+        json_object(w, buf_text(&name));
+        json_string(w, "description", "A file with the value, by absolute path.");
+        json_string(w, "type", "string");
+        json_object_end(w);
+        buf_done(&name);
+    }
+}
+
+/* A required secret may come from a file or the environment: the reader knows. */
+static void schema_required(struct json_writer *w, const struct option_table *t)
+{
+    struct rider_option row;
+
+    json_array(w, "required");
+    for (size_t i = 0; option_table_row(t, i, &row); i++) {
+        if ((row.flags & (RIDER_OPT_REQUIRED | RIDER_OPT_SECRET)) ==
+            RIDER_OPT_REQUIRED) {
+            json_string(w, NULL, row.name);
+        }
+    }
+    json_array_end(w);
+}
+
+/* The properties of `t`; leaves "properties" open for sections. Returns whether
+ * other keys are allowed. */
+static bool schema_properties(struct json_writer *w, const struct option_table *t)
+{
+    struct rider_option row;
+    bool open = false;
+
+    json_object(w, "properties");
+    for (size_t i = 0; option_table_row(t, i, &row); i++) {
+        if (row.type == RIDER_PROPERTIES) {
+            open = true;
+        } else {
+            schema_row(w, &row);
+        }
+    }
+    return open;
+}
+
+static void schema_rest(struct json_writer *w, bool open)
+{
+    json_object_end(w); /* properties */
+    if (open) {
+        json_object(w, "additionalProperties");
+        schema_types(w, "string", "number", "boolean");
+        json_object_end(w);
+    } else {
+        json_bool(w, "additionalProperties", false);
+    }
+}
+
+static void schema_section(struct json_writer *w, const struct section *section)
+{
+    json_string(w, "description", section->help);
+    if (section->list) {
+        json_string(w, "type", "array");
+        json_object(w, "items");
+    }
+    json_string(w, "type", "object");
+    if (!section->open) {
+        (void)schema_properties(w, &section->keys);
+        for (size_t i = 0; section->sections != NULL && section->sections[i] != NULL;
+             i++) {
+            json_object(w, section->sections[i]->name);
+            schema_section(w, section->sections[i]);
+            json_object_end(w);
+        }
+        schema_rest(w, false);
+        schema_required(w, &section->keys);
+    }
+    if (section->list) {
+        json_object_end(w);
+    }
+}
+
+void settings_describe_options(const struct rider_option *table, size_t option_size,
+                               bool json, struct buf *out)
+{
+    const struct option_table t = {.rows = table, .row_size = option_size};
+
+    if (!json) {
+        markdown_table(&t, out);
+        return;
+    }
+    struct json_writer w = json_begin(out);
+    json_object(&w, NULL);
+    json_string(&w, "type", "object");
+    schema_rest(&w, schema_properties(&w, &t));
+    schema_required(&w, &t);
+    json_object_end(&w);
+}
+
+void settings_describe(bool json, struct buf *out)
+{
+    if (!json) {
+        markdown_section(section_root(), "", out);
+        return;
+    }
+    struct json_writer w = json_begin(out);
+    json_object(&w, NULL);
+    json_string(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    json_string(&w, "title", "Postrider configuration");
+    schema_section(&w, section_root());
+    json_object_end(&w);
+}
