@@ -60,7 +60,7 @@ def payload_text(rng: random.Random, aseq: int, size: int) -> str:
     """JSON that a relay which parses and prints again would change."""
     filling = "".join(rng.choices("abcdefgh äß€😀", k=size))
     odd = rng.choice(['1.0', '1e2', '12345678901234567890', '-0', '0.10', '"\\u00e9\\/"'])
-    return (f'{{ "aseq": {aseq},"odd":{odd} , "dup":1,"dup":2,\n'
+    return (f'{{ "aseq": {aseq},"odd":{odd} , "dup":1,"dup":2,\t'
             f'  "filling":{json.dumps(filling, ensure_ascii=False)}}}')
 
 
