@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * webhook_client.c - moves deliveries from the inbox to completions.
+ *
+ * One turn of the thread: take what was put, start what may start (signing it at
+ * that moment), wait for sockets, complete what ended. When an endpoint turns out to
+ * be unavailable, what waits for it goes back to the host at once, unsent: the host's
+ * breaker decides when to try again, instead of a long queue knocking on.
+ *
+ * Invariant: a delivery is in the inbox, in one endpoint's queue or in one transfer,
+ * and its slot is released right after its ticket is completed.
+ * Not here: limits of one exchange (webhook_transfer.c), outcomes (webhook_verdict.c).
+ */
+#include "webhook/webhook_client.h"
+
+#include "webhook/webhook_loop.h"
+#include "webhook/webhook_transfer.h"
+#include "webhook/webhook_url.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define IDLE_WAIT_MS 1000
+#define STOP_WAIT_MS 20
+#define WAIT_STEP_MS 50u
+
+LIST_HEAD(transfer_list, webhook_transfer);
+
+struct webhook_client {
+    const struct rider_host *host;
+    const struct webhook_config *config;
+    struct webhook_guard guard;
+    struct webhook_inbox *inbox;
+    struct webhook_loop *loop;
+    struct webhook_endpoints *endpoints;
+    struct transfer_list active, spare;
+    pthread_t thread;
+    bool running; /* host's thread only */
+    atomic_bool stopping;
+    _Atomic uint64_t stop_at_ms; /* host's clock */
+    _Atomic uint64_t requests, repeats, connections, blocked, cut, in_flight,
+        n_endpoints;
+    _Atomic uint32_t cause, bad_streak, answered;
+};
+
+static void complete(struct webhook_client *client, struct webhook_delivery *delivery,
+                     const struct rider_result *result)
+{
+    const struct rider_host *host = client->host;
+
+    host->complete(host, delivery->event->ticket, result);
+    if (webhook_inbox_release(client->inbox, delivery)) {
+        host->writable(host);
+    }
+}
+
+/** Returns everything that waits for `endpoint` with the same result, unsent. */
+static void give_back(struct webhook_client *client, struct webhook_endpoint *endpoint,
+                      const struct rider_result *result)
+{
+    struct webhook_delivery_list list = STAILQ_HEAD_INITIALIZER(list);
+    struct rider_result unsent = *result;
+
+    unsent.flags &= ~(uint32_t)RIDER_RESULT_MAYBE_DELIVERED;
+    webhook_endpoints_take_waiting(client->endpoints, endpoint, &list);
+    while (!STAILQ_EMPTY(&list)) {
+        struct webhook_delivery *delivery = STAILQ_FIRST(&list);
+
+        STAILQ_REMOVE_HEAD(&list, link);
+        complete(client, delivery, &unsent);
+    }
+}
+
+static void sort_inbox(struct webhook_client *client)
+{
+    struct webhook_delivery_list list = STAILQ_HEAD_INITIALIZER(list);
+
+    webhook_inbox_take(client->inbox, &list);
+    while (!STAILQ_EMPTY(&list)) {
+        struct webhook_delivery *delivery = STAILQ_FIRST(&list);
+        struct rider_result refusal;
+
+        STAILQ_REMOVE_HEAD(&list, link);
+        struct webhook_endpoint *endpoint =
+            webhook_endpoints_get(client->endpoints, delivery->event->target, &refusal);
+
+        if (endpoint == NULL) {
+            complete(client, delivery, &refusal);
+            continue;
+        }
+        webhook_endpoints_enqueue(client->endpoints, endpoint, delivery);
+    }
+    client->n_endpoints = webhook_endpoints_count(client->endpoints);
+}
+
+static struct webhook_transfer *spare_transfer(struct webhook_client *client)
+{
+    struct webhook_transfer *transfer = LIST_FIRST(&client->spare);
+
+    if (transfer != NULL) {
+        LIST_REMOVE(transfer, link);
+        return transfer;
+    }
+    return webhook_transfer_create(client->config, &client->guard);
+}
+
+/** Starts one delivery. 0, or -1 with the completion in *ret. */
+static int start_one(struct webhook_client *client, struct webhook_endpoint *endpoint,
+                     struct webhook_delivery *delivery, struct rider_result *ret)
+{
+    struct curl_slist *headers = NULL;
+    char why[256];
+
+    *ret = (struct rider_result){.struct_size = sizeof(*ret),
+                                 .outcome = RIDER_UNAVAILABLE,
+                                 .cause = RIDER_CAUSE_ADAPTER_FAULT,
+                                 .reason = "memory is short"};
+    /* A subscription's URL was written by its owner; the own one was checked once. */
+    if (delivery->event->target != NULL &&
+        webhook_url_check(NULL, client->config->allow_http, endpoint->url, why,
+                          sizeof(why)) != 0) {
+        ret->outcome = RIDER_UNROUTABLE;
+        ret->cause = RIDER_CAUSE_BLOCKED_ADDRESS;
+        ret->reason = "the URL is not acceptable";
+        return -1;
+    }
+    if (webhook_request_build(delivery->event, &endpoint->signers, (int64_t)time(NULL),
+                              &headers, ret) != 0) {
+        return -1;
+    }
+    struct webhook_transfer *transfer = spare_transfer(client);
+
+    if (transfer == NULL) {
+        curl_slist_free_all(headers);
+        return -1;
+    }
+    webhook_transfer_begin(transfer, endpoint, delivery, headers);
+    if (!webhook_loop_add(client->loop, transfer->easy)) {
+        webhook_transfer_end(transfer);
+        LIST_INSERT_HEAD(&client->spare, transfer, link);
+        return -1;
+    }
+    LIST_INSERT_HEAD(&client->active, transfer, link);
+    client->in_flight++;
+    return 0;
+}
+
+static void start_ready(struct webhook_client *client)
+{
+    while (client->in_flight < (uint64_t)client->config->max_connections) {
+        struct webhook_delivery *delivery = NULL;
+        struct rider_result refusal;
+        struct webhook_endpoint *endpoint =
+            webhook_endpoints_next(client->endpoints, &delivery);
+
+        if (endpoint == NULL) {
+            return;
+        }
+        if (start_one(client, endpoint, delivery, &refusal) != 0) {
+            webhook_endpoints_finish(client->endpoints, endpoint);
+            complete(client, delivery, &refusal);
+        }
+    }
+}
+
+static void count(struct webhook_client *client,
+                  const struct webhook_transfer *transfer,
+                  const struct webhook_exchange *exchange,
+                  const struct rider_result *result)
+{
+    client->requests += transfer->requests;
+    client->repeats += transfer->requests > 1 ? transfer->requests - 1 : 0;
+    client->connections += transfer->opened;
+    client->blocked += transfer->refused;
+    client->cut += exchange->cut ? 1 : 0;
+    if (transfer->delivery->event->target != NULL) {
+        return; /* an endpoint of a subscription is not the destination */
+    }
+    if (exchange->answered && result->outcome != RIDER_UNAVAILABLE) {
+        client->bad_streak = 0;
+        client->answered = 1;
+    } else {
+        client->cause = result->cause;
+        client->bad_streak++;
+    }
+}
+
+/** Takes a transfer that has ended, or is to end now, out of everything. */
+static void finish_one(struct webhook_client *client, struct webhook_transfer *transfer,
+                       const struct webhook_exchange *exchange,
+                       const struct rider_result *result)
+{
+    struct webhook_endpoint *endpoint = transfer->endpoint;
+    struct webhook_delivery *delivery = transfer->delivery;
+
+    count(client, transfer, exchange, result);
+    if (exchange->answered) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        endpoint->answered_ms =
+            (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+    }
+    webhook_loop_remove(client->loop, transfer->easy);
+    LIST_REMOVE(transfer, link);
+    webhook_transfer_end(transfer);
+    LIST_INSERT_HEAD(&client->spare, transfer, link);
+    client->in_flight--;
+    complete(client, delivery, result);
+    if (result->outcome == RIDER_UNAVAILABLE) {
+        give_back(client, endpoint, result);
+    }
+    webhook_endpoints_finish(client->endpoints, endpoint);
+}
+
+static void finish_ended(struct webhook_client *client)
+{
+    CURLcode code = CURLE_OK;
+    CURL *easy = NULL;
+
+    while ((easy = webhook_loop_next_done(client->loop, &code)) != NULL) {
+        struct webhook_transfer *transfer = NULL;
+
+        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+        struct webhook_exchange exchange =
+            webhook_transfer_result(transfer, code, (int64_t)time(NULL));
+        struct rider_result result = webhook_verdict(&exchange);
+
+        finish_one(client, transfer, &exchange, &result);
+    }
+}
+
+/** Stopping: unsent deliveries go back now, the rest when the deadline has passed.
+ *  True when nothing is left. */
+static bool wind_down(struct webhook_client *client)
+{
+    struct rider_result result = {.struct_size = sizeof(result),
+                                  .outcome = RIDER_UNAVAILABLE,
+                                  .cause = RIDER_CAUSE_TIMEOUT,
+                                  .reason = "the relay is stopping"};
+    struct webhook_endpoint *endpoint = NULL;
+
+    while ((endpoint = webhook_endpoints_any_waiting(client->endpoints)) != NULL) {
+        give_back(client, endpoint, &result);
+    }
+    if (client->host->now_ms(client->host) >= client->stop_at_ms) {
+        struct webhook_transfer *transfer = NULL;
+
+        while ((transfer = LIST_FIRST(&client->active)) != NULL) {
+            const struct webhook_exchange exchange = {.code = CURLE_OPERATION_TIMEDOUT};
+
+            result.flags = transfer->requests > 0 ? RIDER_RESULT_MAYBE_DELIVERED : 0;
+            finish_one(client, transfer, &exchange, &result);
+        }
+    }
+    return LIST_EMPTY(&client->active);
+}
+
+static void *thread_main(void *arg)
+{
+    struct webhook_client *client = arg;
+
+    for (;;) {
+        sort_inbox(client);
+        if (client->stopping && wind_down(client)) {
+            return NULL;
+        }
+        start_ready(client);
+        webhook_loop_run(client->loop, client->stopping ? STOP_WAIT_MS : IDLE_WAIT_MS);
+        finish_ended(client);
+    }
+}
+
+static int check_options(struct webhook_client *client, char *err, size_t err_size)
+{
+    const struct webhook_config *config = client->config;
+    char why[300];
+    int rc = webhook_policy_init(&client->guard.policy, config->allow_cidrs,
+                                 config->ports, err, err_size);
+
+    if (rc != 0) {
+        return rc;
+    }
+    client->guard.proxied = config->proxy != NULL && config->proxy[0] != '\0';
+    rc = webhook_url_check(&client->guard.policy, config->allow_http, config->url, why,
+                           sizeof(why));
+    if (rc != 0) {
+        (void)snprintf(err, err_size, "url: %s", why);
+        return rc;
+    }
+    if ((config->cert_file == NULL) != (config->key_file == NULL)) {
+        (void)snprintf(err, err_size, "cert_file and key_file go together");
+        return EINVAL;
+    }
+    enum rider_signature_status status = webhook_endpoints_set_own(
+        client->endpoints, config->url, config->secret, config->previous_secret);
+
+    if (status != RIDER_SIGNATURE_OK) {
+        (void)snprintf(err, err_size, "secret or previous_secret: %s",
+                       rider_signature_text(status));
+        return EINVAL;
+    }
+    return 0;
+}
+
+int webhook_client_create(const struct rider_host *host,
+                          const struct webhook_config *config,
+                          struct webhook_client **ret, char *err, size_t err_size)
+{
+    struct webhook_client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(client);
+        (void)snprintf(err, err_size, "memory is short");
+        return ENOMEM;
+    }
+    client->host = host;
+    client->config = config;
+    LIST_INIT(&client->active);
+    LIST_INIT(&client->spare);
+    client->inbox = webhook_inbox_create(WEBHOOK_INBOX_CAPACITY);
+    client->endpoints = webhook_endpoints_create((size_t)config->max_in_flight);
+    int rc = ENOMEM;
+
+    if (client->inbox == NULL || client->endpoints == NULL) {
+        (void)snprintf(err, err_size, "memory is short");
+    } else {
+        rc = check_options(client, err, err_size);
+    }
+    if (rc != 0) {
+        webhook_client_destroy(client);
+        return rc;
+    }
+    *ret = client;
+    return 0;
+}
+
+static int check_file(const char *option, const char *path, char *err, size_t err_size)
+{
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+
+    if (path != NULL && file == NULL) {
+        int rc = errno;
+        char reason[128];
+
+        (void)snprintf(err, err_size, "%s: could not open \"%s\": %s", option, path,
+                       strerror_r(rc, reason, sizeof(reason)));
+        return rc;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return 0;
+}
+
+int webhook_client_start(struct webhook_client *client, char *err, size_t err_size)
+{
+    const struct webhook_config *config = client->config;
+    sigset_t all, before;
+    int rc = check_file("ca_file", config->ca_file, err, err_size);
+
+    rc = rc != 0 ? rc : check_file("cert_file", config->cert_file, err, err_size);
+    rc = rc != 0 ? rc : check_file("key_file", config->key_file, err, err_size);
+    if (rc != 0) {
+        return rc;
+    }
+    client->loop = webhook_loop_create((long)config->max_connections);
+    if (client->loop == NULL) {
+        (void)snprintf(err, err_size, "could not set up libcurl and epoll");
+        return errno != 0 ? errno : ENOMEM;
+    }
+    /* Signals, SIGPIPE among them, are the host's business. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&client->thread, NULL, thread_main, client);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        (void)snprintf(err, err_size, "could not start a thread");
+        return rc;
+    }
+    (void)pthread_setname_np(client->thread, "webhook");
+    client->running = true;
+    return 0;
+}
+
+size_t webhook_client_publish(struct webhook_client *client,
+                              const struct rider_event *const *events, size_t n)
+{
+    size_t taken = webhook_inbox_put(client->inbox, events, n);
+
+    if (taken > 0 && client->running) {
+        webhook_loop_wake(client->loop);
+    }
+    return taken;
+}
+
+size_t webhook_client_flush(struct webhook_client *client, uint64_t deadline_ms)
+{
+    const struct rider_host *host = client->host;
+    size_t open = webhook_inbox_open(client->inbox);
+
+    /* The host's clock may be a test's, so the wait is in short real steps. */
+    while (open > 0 && host->now_ms(host) < deadline_ms) {
+        uint64_t left = deadline_ms - host->now_ms(host);
+
+        open = webhook_inbox_wait_empty(client->inbox,
+                                        left < WAIT_STEP_MS ? left : WAIT_STEP_MS);
+    }
+    return open;
+}
+
+void webhook_client_stop(struct webhook_client *client, uint64_t deadline_ms)
+{
+    if (!client->running) {
+        return;
+    }
+    client->stop_at_ms = deadline_ms;
+    client->stopping = true;
+    webhook_loop_wake(client->loop);
+    (void)pthread_join(client->thread, NULL);
+    client->running = false;
+}
+
+void webhook_client_destroy(struct webhook_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    struct webhook_transfer *transfer = NULL;
+
+    while ((transfer = LIST_FIRST(&client->spare)) != NULL) {
+        LIST_REMOVE(transfer, link);
+        webhook_transfer_destroy(transfer);
+    }
+    webhook_loop_destroy(client->loop);
+    webhook_endpoints_destroy(client->endpoints);
+    webhook_inbox_destroy(client->inbox);
+    free(client);
+    curl_global_cleanup();
+}
+
+void webhook_client_counts(struct webhook_client *client, struct webhook_counts *ret)
+{
+    *ret = (struct webhook_counts){
+        .requests = client->requests,
+        .repeats = client->repeats,
+        .connections = client->connections,
+        .blocked = client->blocked,
+        .cut = client->cut,
+        .in_flight = client->in_flight,
+        .open = webhook_inbox_open(client->inbox),
+        .endpoints = client->n_endpoints,
+        .cause = client->cause,
+        .bad_streak = client->bad_streak,
+        .answered = client->answered,
+    };
+}

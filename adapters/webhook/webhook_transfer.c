@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * webhook_transfer.c - curl options and callbacks of one exchange.
+ *
+ * Handles are kept and used again, with only URL, headers and body changed. The
+ * socket callback and the pre-request callback put the guard in front of each
+ * connection and of each request; the latter also counts the requests really sent,
+ * because libcurl repeats a POST by itself when a reused connection dies before the
+ * first byte of an answer.
+ *
+ * Invariant: Host and SNI are those of the URL, the address is the one judged.
+ * Not here: the outcome (webhook_verdict.c), headers (webhook_request.c).
+ */
+#include "webhook/webhook_transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define BODY_MAX     (16u * 1024u)
+#define HEADERS_MAX  (32u * 1024u)
+#define REQUESTS_MAX 2u /* the first and one repetition */
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct webhook_transfer *transfer = arg;
+
+    (void)data;
+    transfer->body_bytes += size * n;
+    if (transfer->body_bytes > BODY_MAX) {
+        transfer->cut = true;
+        return 0; /* ends the transfer; the status has been seen */
+    }
+    return size * n;
+}
+
+static void keep_retry_after(struct webhook_transfer *transfer, const char *line,
+                             size_t len)
+{
+    static const char name[] = "retry-after:";
+    size_t name_len = sizeof(name) - 1;
+
+    if (len < name_len || strncasecmp(line, name, name_len) != 0) {
+        return;
+    }
+    len -= name_len;
+    while (len > 0 &&
+           (line[name_len + len - 1] == '\n' || line[name_len + len - 1] == '\r')) {
+        len--;
+    }
+    if (len < sizeof(transfer->retry_after)) {
+        memcpy(transfer->retry_after, line + name_len, len);
+        transfer->retry_after[len] = '\0';
+    }
+}
+
+/** Gets one line at a time, of interim (1xx) answers too. */
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct webhook_transfer *transfer = arg;
+    size_t len = size * n;
+    long status = 0;
+
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->header_bytes += len;
+    if (transfer->header_bytes > HEADERS_MAX) {
+        transfer->cut = true;
+        transfer->answered = transfer->answered || status >= 200;
+        return 0;
+    }
+    if (status < 200) {
+        return len;
+    }
+    if (len <= 2 && (line[0] == '\r' || line[0] == '\n')) {
+        transfer->answered = true;
+    } else {
+        keep_retry_after(transfer, line, len);
+    }
+    return len;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+                             struct curl_sockaddr *address)
+{
+    struct webhook_transfer *transfer = arg;
+    enum webhook_judgement judgement = WEBHOOK_ADDRESS_OK;
+    curl_socket_t fd = webhook_guard_open(transfer->guard, address, &judgement);
+
+    (void)purpose;
+    if (judgement != WEBHOOK_ADDRESS_OK) {
+        transfer->refused++;
+        transfer->judgement = judgement;
+    } else {
+        transfer->opened++;
+    }
+    return fd;
+}
+
+static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port,
+                          int local_port)
+{
+    struct webhook_transfer *transfer = arg;
+    enum webhook_judgement judgement =
+        webhook_guard_recheck(transfer->guard, peer_ip, peer_port);
+
+    (void)local_ip;
+    (void)local_port;
+    if (judgement != WEBHOOK_ADDRESS_OK) {
+        transfer->refused++;
+        transfer->judgement = judgement;
+        transfer->opened = 0;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (transfer->requests == REQUESTS_MAX) {
+        return CURL_PREREQFUNC_ABORT;
+    }
+    transfer->requests++;
+    transfer->header_bytes = 0;
+    return CURL_PREREQFUNC_OK;
+}
+
+static CURLcode set_limits(CURL *easy, const struct webhook_config *config)
+{
+    const struct {
+        CURLoption option;
+        long value;
+    } longs[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_POST, 1},
+        {CURLOPT_FOLLOWLOCATION, 0},
+        {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
+        {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
+        {CURLOPT_MAXLIFETIME_CONN, 300},
+        {CURLOPT_TCP_NODELAY, 1},
+        {CURLOPT_HTTPPROXYTUNNEL, 1},
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
+        /* A resolver that hangs must not hang the loop of all transfers. */
+        {CURLOPT_QUICK_EXIT, 1},
+    };
+    CURLcode rc = CURLE_OK;
+
+    for (size_t i = 0; i < sizeof(longs) / sizeof(longs[0]) && rc == CURLE_OK; i++) {
+        rc = curl_easy_setopt(easy, longs[i].option, longs[i].value);
+    }
+    return rc;
+}
+
+static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
+{
+    const struct {
+        CURLoption option;
+        const char *value;
+    } texts[] = {
+        {CURLOPT_PROTOCOLS_STR, config->allow_http ? "http,https" : "https"},
+        /* "" keeps the proxies of the environment out. */
+        {CURLOPT_PROXY, config->proxy != NULL ? config->proxy : ""},
+        {CURLOPT_USERAGENT, config->user_agent},
+        {CURLOPT_CAINFO, config->ca_file},
+        {CURLOPT_SSLCERT, config->cert_file},
+        {CURLOPT_SSLKEY, config->key_file},
+    };
+    CURLcode rc = CURLE_OK;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && rc == CURLE_OK; i++) {
+        if (texts[i].value != NULL) {
+            rc = curl_easy_setopt(easy, texts[i].option, texts[i].value);
+        }
+    }
+    return rc;
+}
+
+static CURLcode set_callbacks(CURL *easy, struct webhook_transfer *transfer)
+{
+    CURLcode rc = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+
+    rc = rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    rc =
+        rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    rc = rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    rc = rc != CURLE_OK ? rc
+                        : curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    rc = rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    rc = rc != CURLE_OK
+             ? rc
+             : curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    rc = rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    return rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+}
+
+struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
+                                                 struct webhook_guard *guard)
+{
+    struct webhook_transfer *transfer = calloc(1, sizeof(*transfer));
+
+    if (transfer == NULL) {
+        return NULL;
+    }
+    transfer->guard = guard;
+    transfer->easy = curl_easy_init();
+    if (transfer->easy == NULL || set_limits(transfer->easy, config) != CURLE_OK ||
+        set_texts(transfer->easy, config) != CURLE_OK ||
+        set_callbacks(transfer->easy, transfer) != CURLE_OK) {
+        webhook_transfer_destroy(transfer);
+        return NULL;
+    }
+    return transfer;
+}
+
+void webhook_transfer_destroy(struct webhook_transfer *transfer)
+{
+    if (transfer == NULL) {
+        return;
+    }
+    curl_slist_free_all(transfer->headers);
+    curl_easy_cleanup(transfer->easy);
+    free(transfer);
+}
+
+void webhook_transfer_begin(struct webhook_transfer *transfer,
+                            struct webhook_endpoint *endpoint,
+                            struct webhook_delivery *delivery,
+                            struct curl_slist *headers)
+{
+    struct rider_bytes body = delivery->event->body;
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    transfer->started_ms =
+        (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+    transfer->endpoint = endpoint;
+    transfer->delivery = delivery;
+    transfer->headers = headers;
+    transfer->header_bytes = 0;
+    transfer->body_bytes = 0;
+    transfer->requests = 0;
+    transfer->refused = 0;
+    transfer->opened = 0;
+    transfer->judgement = WEBHOOK_ADDRESS_OK;
+    transfer->answered = false;
+    transfer->cut = false;
+    transfer->retry_after[0] = '\0';
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_URL, endpoint->url);
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                           (curl_off_t)body.len);
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.data);
+}
+
+struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
+                                                CURLcode code, int64_t now)
+{
+    struct webhook_exchange exchange = {
+        .code = code,
+        .answered = transfer->answered,
+        .cut = transfer->cut,
+        .sent = transfer->requests > 0,
+        .blocked = transfer->refused > 0 && transfer->opened == 0,
+        .peer_alive = transfer->endpoint->answered_ms > transfer->started_ms,
+        .retry_after_ms = webhook_retry_after(transfer->retry_after, now),
+    };
+
+    if (transfer->answered) {
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+                                &exchange.status);
+    }
+    return exchange;
+}
+
+void webhook_transfer_end(struct webhook_transfer *transfer)
+{
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    transfer->endpoint = NULL;
+    transfer->delivery = NULL;
+}

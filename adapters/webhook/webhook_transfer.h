@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * webhook_transfer.h - one HTTP exchange on a reusable curl handle.
+ *
+ * Limits of each exchange: one deadline over everything, 16 KiB of body, 32 KiB of
+ * headers (interim answers included), no redirect, no decompression, no cookie, at
+ * most one silent repetition by libcurl, which is counted.
+ * Thread: the client's.
+ */
+#ifndef WEBHOOK_TRANSFER_H
+#define WEBHOOK_TRANSFER_H
+
+#include "webhook/webhook_endpoint.h"
+#include "webhook/webhook_guard.h"
+#include "webhook/webhook_options.h"
+#include "webhook/webhook_verdict.h"
+
+#include <sys/queue.h>
+
+struct webhook_transfer {
+    LIST_ENTRY(webhook_transfer) link;
+    CURL *easy;
+    struct webhook_guard *guard;
+    struct webhook_endpoint *endpoint;
+    struct webhook_delivery *delivery;
+    struct curl_slist *headers;
+    uint64_t started_ms; /* CLOCK_MONOTONIC */
+    size_t header_bytes, body_bytes;
+    unsigned requests;                /* times the request was really sent */
+    unsigned refused, opened;         /* by the guard: addresses, sockets */
+    enum webhook_judgement judgement; /* of the last refusal */
+    bool answered, cut;
+    char retry_after[64];
+};
+
+/** A handle with the options that all exchanges of the destination share. NULL:
+ *  libcurl refused or memory is short. `guard` and `config` outlive it. */
+struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
+                                                 struct webhook_guard *guard);
+void webhook_transfer_destroy(struct webhook_transfer *transfer);
+
+/** Prepares the handle for a delivery: borrows the event's body, takes ownership of
+ *  `headers`. */
+void webhook_transfer_begin(struct webhook_transfer *transfer,
+                            struct webhook_endpoint *endpoint,
+                            struct webhook_delivery *delivery,
+                            struct curl_slist *headers);
+
+/** What happened, for webhook_verdict(); `now` is Unix seconds. */
+struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
+                                                CURLcode code, int64_t now);
+
+/** Releases what begin() took, so that the handle can be used again. */
+void webhook_transfer_end(struct webhook_transfer *transfer);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * webhook_url.h - which URLs are acceptable.
+ *
+ * A courtesy that reports mistakes early; the guard of each connection
+ * (webhook_guard.h) decides. Pure functions, any thread.
+ */
+#ifndef WEBHOOK_URL_H
+#define WEBHOOK_URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define WEBHOOK_URL_MAX    2048 /* bytes, without NUL */
+#define WEBHOOK_ORIGIN_MAX 288  /* scheme, a host name of 255 bytes, port */
+
+struct webhook_policy;
+
+/** Checks `url` with libcurl's parser, which is the one that dials: https (http
+ *  only if `allow_http`), a host, no user info, zone, fragment, control character,
+ *  space, backslash or non-ASCII. A literal address, in any notation, is judged at
+ *  once unless `policy` is NULL. Returns 0, or EINVAL and a text in `err` that does
+ *  not repeat the path. */
+int webhook_url_check(const struct webhook_policy *policy, bool allow_http,
+                      const char *url, char *err, size_t err_size);
+
+/** Writes "https://host:port" of a checked `url`, for people. Never the path: at
+ *  many receivers it is the credential. */
+void webhook_url_origin(const char *url, char ret[WEBHOOK_ORIGIN_MAX]);
+
+#endif
