@@ -138,7 +138,7 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
         start_from(lane, claim);
         lane->claim_at_ms = 0;
         lane->phase = LANE_LOADING;
-        lane->ports.store->ops->load_held(lane->ports.store, lane->config.hold_dead);
+        lane->ports.store->ops->load_held(lane->ports.store);
         return;
     }
     lane->phase = LANE_STANDBY;

@@ -66,6 +66,7 @@ struct lane {
     bool read_blocked; /* no room: completions and settles make some */
     struct tickets *tickets;
     struct breaker breaker;
+    char breaker_error[PARK_ERROR_MAX]; /* what opened it */
     bool writable;
 
     /* settling */

@@ -101,10 +101,7 @@ static bool read_due(struct lane *lane)
         return false;
     }
     lane->due_at_ms = LANE_NEVER;
-    begin(lane,
-          &(struct lane_read){.kind = READ_DUE,
-                              .limit = LANE_DUE_LIMIT,
-                              .hold_dead = lane->config.hold_dead},
+    begin(lane, &(struct lane_read){.kind = READ_DUE, .limit = LANE_DUE_LIMIT},
           BATCH_ROWS);
     return true;
 }

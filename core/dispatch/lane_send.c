@@ -242,6 +242,8 @@ static void event_failed(struct lane *lane, struct delivery *d,
     if (f->outcome == RIDER_REJECTED) {
         breaker_success(&lane->breaker, 1); /* it answered */
     } else {
+        (void)snprintf(lane->breaker_error, sizeof(lane->breaker_error), "%s",
+                       park->error);
         breaker_event_failed(&lane->breaker, &lane->prng, lane->now_ms, f->cause);
     }
     if (dead) {
@@ -258,6 +260,8 @@ static void unavailable(struct lane *lane, struct delivery *d,
 {
     enum breaker_state before = lane->breaker.state;
 
+    (void)snprintf(lane->breaker_error, sizeof(lane->breaker_error), "%s",
+                   f->reason == NULL ? cause_word(f->cause) : f->reason);
     breaker_unavailable(&lane->breaker, &lane->prng, lane->now_ms, f->cause,
                         f->retry_after_ms);
     if (before == BREAKER_CLOSED) {

@@ -14,6 +14,7 @@
 #include "dispatch/lane_internal.h"
 
 #include "base/log.h"
+#include "dispatch/cause.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,10 @@ static void submit_settle(struct lane *lane, size_t n_rows)
         .sent_seq = lane->sent_seq,
     };
 
+    if (lane->breaker.state != BREAKER_CLOSED) {
+        cursor.cause = cause_word(lane->breaker.cause);
+        cursor.error = lane->breaker_error;
+    }
     lane->settling = true;
     lane->asked_ms = lane->now_ms;
     lane->renew_at_ms = lane->now_ms + lane->config.lease_ms / 3;
@@ -483,7 +488,7 @@ static void recount_if_due(struct lane *lane)
     }
     held_keys_each(lane->held, forget_fresh, NULL);
     lane->counting = true;
-    lane->ports.store->ops->load_held(lane->ports.store, lane->config.hold_dead);
+    lane->ports.store->ops->load_held(lane->ports.store);
 }
 
 struct sweep {

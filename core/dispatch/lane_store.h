@@ -43,7 +43,6 @@ struct lane_read {
     const char *snap, *win; /* WINDOW: snap; PAGE: both */
     int64_t after_seq;      /* PAGE */
     size_t limit;           /* an upper bound; the store may read fewer */
-    bool hold_dead;         /* DUE: dead rows hold their key back */
 };
 
 struct lane_read_end {
@@ -57,6 +56,7 @@ struct lane_read_end {
 struct lane_cursor {
     const char *snap, *win; /* win: NULL when no window stays open */
     int64_t win_seq, sent_seq;
+    const char *cause, *error; /* why the whole lane stands still; NULL: it does not */
 };
 
 /** One row of outbox.delivery to write. */
@@ -92,7 +92,8 @@ struct lane_store;
 /** Implemented by the store; `rows` and `keys` are borrowed for the call. */
 struct lane_store_ops {
     void (*claim)(struct lane_store *s);
-    void (*load_held)(struct lane_store *s, bool hold_dead);
+    /** Whether dead rows hold their key back, the store knows itself. */
+    void (*load_held)(struct lane_store *s);
     void (*read)(struct lane_store *s, const struct lane_read *read);
     /** Moves the cursor, renews the lease and inserts `rows`, all or nothing. */
     void (*settle)(struct lane_store *s, const struct lane_cursor *cursor,

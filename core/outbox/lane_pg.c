@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane_pg.c - a lane's store over PostgreSQL.
+ *
+ * Translates the lane's requests into the prepared statements of lane_sql.c
+ * and their results back. It keeps what every statement needs and the lane
+ * does not know: the lane's number, its token, the owner.
+ *
+ * Not here: the connection (pg_pipe.c), the SQL (lane_sql.c), decoding rows
+ * (event_decode.c).
+ */
+#include "outbox/lane_pg.h"
+
+#include "base/log.h"
+#include "dispatch/cause.h"
+#include "outbox/event_decode.h"
+#include "outbox/lane_sql.h"
+#include "outbox/pg_array.h"
+#include "outbox/pg_pipe.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NUMBER_MAX 24
+#define ROW_ARRAYS 7
+
+enum request {
+    REQ_ENSURE,
+    REQ_FIND,
+    REQ_CLAIM,
+    REQ_HELD,
+    REQ_READ,
+    REQ_SETTLE,
+    REQ_WRITE,
+    REQ_PROMOTE,
+    REQ_RELEASE
+};
+
+struct lane_pg {
+    struct lane_store store; /* first: a store pointer is a lane_pg pointer */
+    struct lane_pg_config config;
+    struct pg_pipe *pipe;
+    struct event_scratch *scratch;
+    char lane[NUMBER_MAX], token[NUMBER_MAX], lease[NUMBER_MAX];
+    struct log_limit complaints;
+    bool was_lost;
+    bool write_fenced; /* the first half of a write found no lane */
+
+    /* the read under way */
+    enum lane_read_kind kind;
+    size_t limit, seen, rows;
+    bool refused;
+    char *win;
+
+    struct pg_array arrays[ROW_ARRAYS];
+};
+
+static struct lane_pg *from_store(struct lane_store *s)
+{
+    return (struct lane_pg *)s;
+}
+
+static void send(struct lane_pg *pg, enum request request, const char *statement,
+                 const char *const *params, int n_params)
+{
+    pg_pipe_send(pg->pipe, &(struct pg_request){
+                               .request = (int)request,
+                               .statement = statement,
+                               .n_params = n_params,
+                               .params = params,
+                               .rows = request == REQ_READ,
+                           });
+}
+
+/* ---- requests -------------------------------------------------------------- */
+
+static void op_claim(struct lane_store *s)
+{
+    struct lane_pg *pg = from_store(s);
+    const char *const params[] = {pg->lane, pg->config.owner, pg->lease};
+
+    send(pg, REQ_CLAIM, "claim", params, 3);
+}
+
+static const char *holding_states(const struct lane_pg *pg)
+{
+    return pg->config.hold_dead ? "{PENDING,IN_FLIGHT,RETRY,HELD,DEAD}"
+                                : "{PENDING,IN_FLIGHT,RETRY,HELD}";
+}
+
+static void op_load_held(struct lane_store *s)
+{
+    struct lane_pg *pg = from_store(s);
+    const char *const params[] = {pg->lane, holding_states(pg)};
+
+    send(pg, REQ_HELD, "held", params, 2);
+}
+
+static void op_read(struct lane_store *s, const struct lane_read *read)
+{
+    struct lane_pg *pg = from_store(s);
+    char after[NUMBER_MAX];
+
+    free(pg->win);
+    pg->win = NULL;
+    pg->kind = read->kind;
+    pg->seen = pg->rows = 0;
+    pg->refused = false;
+    if (read->kind == READ_DUE) {
+        const char *const params[] = {pg->lane, holding_states(pg)};
+        pg->limit = 256;
+        send(pg, REQ_READ, "due", params, 2);
+    } else if (read->kind == READ_WINDOW) {
+        const char *const params[] = {read->snap};
+        send(pg, REQ_READ, lane_sql_window(read->limit, &pg->limit), params, 1);
+    } else {
+        const char *const params[] = {after, read->snap, read->win};
+        (void)snprintf(after, sizeof(after), "%" PRId64, read->after_seq);
+        send(pg, REQ_READ, lane_sql_page(read->limit, &pg->limit), params, 3);
+    }
+}
+
+static const char *park_word(enum park_state state)
+{
+    static const char *const words[] = {
+        [PARK_RETRY] = "RETRY",
+        [PARK_HELD] = "HELD",
+        [PARK_DEAD] = "DEAD",
+        [PARK_DELIVERED] = "DELIVERED",
+    };
+
+    return words[state];
+}
+
+static void add_error(struct pg_array *a, const struct park *park)
+{
+    if (park->error[0] == '\0') {
+        pg_array_add_null(a);
+    } else {
+        pg_array_add_text(a, park->error, strlen(park->error));
+    }
+}
+
+/* Fills the seven arrays; false when memory ran out. */
+static bool fill_arrays(struct lane_pg *pg, const struct lane_row *rows, size_t n,
+                        const char *texts[ROW_ARRAYS])
+{
+    struct pg_array *a = pg->arrays;
+
+    for (int i = 0; i < ROW_ARRAYS; i++) {
+        pg_array_reset(&a[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct park *park = rows[i].park;
+        const char *state = park_word(park->state);
+
+        pg_array_add_int(&a[0], rows[i].seq);
+        pg_array_add_int(&a[1], rows[i].subscription);
+        pg_array_add_text(&a[2], state, strlen(state));
+        pg_array_add_int(&a[3], park->attempts);
+        pg_array_add_int(&a[4], (int64_t)park->delay_ms);
+        if (park->cause == RIDER_CAUSE_NONE) {
+            pg_array_add_null(&a[5]);
+        } else {
+            pg_array_add_text(&a[5], cause_word(park->cause),
+                              strlen(cause_word(park->cause)));
+        }
+        add_error(&a[6], park);
+    }
+    for (int i = 0; i < ROW_ARRAYS; i++) {
+        texts[i] = pg_array_text(&a[i]);
+        if (texts[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fail_memory(struct lane_pg *pg)
+{
+    const struct rider_error why = {RIDER_E_NOMEM, "out of memory"};
+
+    pg_pipe_fail(pg->pipe, &why);
+}
+
+static void op_settle(struct lane_store *s, const struct lane_cursor *cursor,
+                      const struct lane_row *rows, size_t n)
+{
+    struct lane_pg *pg = from_store(s);
+    char win_seq[NUMBER_MAX];
+    char sent_seq[NUMBER_MAX];
+    const char *params[9 + ROW_ARRAYS] = {pg->lane,    pg->token,     cursor->snap,
+                                          cursor->win, win_seq,       sent_seq,
+                                          pg->lease,   cursor->cause, cursor->error};
+
+    (void)snprintf(win_seq, sizeof(win_seq), "%" PRId64, cursor->win_seq);
+    (void)snprintf(sent_seq, sizeof(sent_seq), "%" PRId64, cursor->sent_seq);
+    if (n == 0) {
+        send(pg, REQ_SETTLE, "settle", params, 9);
+    } else if (fill_arrays(pg, rows, n, params + 9)) {
+        send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS);
+    } else {
+        fail_memory(pg);
+    }
+}
+
+static void send_promote(struct lane_pg *pg, const struct lane_key *keys, size_t n)
+{
+    struct pg_array *a = pg->arrays;
+    const char *params[6] = {pg->lane, pg->token};
+
+    for (int i = 0; i < 3; i++) {
+        pg_array_reset(&a[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        pg_array_add_int(&a[0], keys[i].subscription);
+        pg_array_add_text(&a[1], keys[i].aggregate_type.data,
+                          keys[i].aggregate_type.len);
+        pg_array_add_text(&a[2], keys[i].aggregate_id.data, keys[i].aggregate_id.len);
+    }
+    for (int i = 0; i < 3; i++) {
+        params[2 + i] = pg_array_text(&a[i]);
+        if (params[2 + i] == NULL) {
+            fail_memory(pg);
+            return;
+        }
+    }
+    params[5] = holding_states(pg);
+    send(pg, REQ_PROMOTE, "promote", params, 6);
+}
+
+static void op_write_rows(struct lane_store *s, const struct lane_row *rows, size_t n,
+                          const struct lane_key *keys, size_t n_keys)
+{
+    struct lane_pg *pg = from_store(s);
+    const char *params[2 + ROW_ARRAYS] = {pg->lane, pg->token};
+
+    if (!fill_arrays(pg, rows, n, params + 2)) {
+        fail_memory(pg);
+        return;
+    }
+    pg->write_fenced = false;
+    pg_pipe_send(pg->pipe, &(struct pg_request){
+                               .request = REQ_WRITE,
+                               .statement = "write_rows",
+                               .n_params = 2 + ROW_ARRAYS,
+                               .params = params,
+                               .joined = true,
+                           });
+    send_promote(pg, keys, n_keys);
+}
+
+static void op_release(struct lane_store *s)
+{
+    struct lane_pg *pg = from_store(s);
+    const char *const params[] = {pg->lane, pg->config.owner};
+
+    send(pg, REQ_RELEASE, "release", params, 2);
+}
+
+static const struct lane_store_ops store_ops = {
+    .claim = op_claim,
+    .load_held = op_load_held,
+    .read = op_read,
+    .settle = op_settle,
+    .write_rows = op_write_rows,
+    .release = op_release,
+};
+
+/* ---- answers ---------------------------------------------------------------- */
+
+static void on_ready(void *arg)
+{
+    struct lane_pg *pg = arg;
+    char part[NUMBER_MAX];
+    const char *const params[] = {pg->config.destination, part,
+                                  pg->config.from_beginning ? "true" : "false"};
+
+    (void)snprintf(part, sizeof(part), "%d", pg->config.part);
+    send(pg, REQ_ENSURE, "ensure", params, 3);
+    send(pg, REQ_FIND, "find", params, 2);
+}
+
+static void on_lost(void *arg, const struct rider_error *why, uint64_t next_ms)
+{
+    struct lane_pg *pg = arg;
+    uint64_t silent = 0;
+
+    (void)next_ms;
+    if (!pg->was_lost || log_limit_pass(&pg->complaints, next_ms, 5000, &silent)) {
+        log_warn(pg->config.destination, "database.lost", "%s, trying again",
+                 why->text);
+    }
+    pg->was_lost = true;
+    pg->store.events->lost(pg->store.events_arg, why);
+}
+
+static void found(struct lane_pg *pg, const PGresult *res)
+{
+    struct rider_error why;
+
+    if (PQntuples(res) != 1) {
+        (void)rider_fail(&why, RIDER_E_DB, "the lane of this destination is missing");
+        pg_pipe_fail(pg->pipe, &why);
+        return;
+    }
+    int64_t version = event_decode_int(res, 0, 1);
+    if (version != pg->config.schema_version) {
+        (void)rider_fail(&why, RIDER_E_SCHEMA,
+                         "the outbox schema has version %" PRId64
+                         ", this program needs %d: run \"postrider migrate\"",
+                         version, pg->config.schema_version);
+        pg_pipe_fail(pg->pipe, &why);
+        return;
+    }
+    (void)snprintf(pg->lane, sizeof(pg->lane), "%" PRId64, event_decode_int(res, 0, 0));
+    if (pg->was_lost) {
+        log_info(pg->config.destination, "database.connected",
+                 "connected to the database");
+    }
+    pg->was_lost = false;
+    pg->store.events->connected(pg->store.events_arg);
+}
+
+static bool bool_at(const PGresult *res, int column)
+{
+    return PQgetlength(res, 0, column) == 1 && PQgetvalue(res, 0, column)[0] != 0;
+}
+
+static const char *text_at(const PGresult *res, int column)
+{
+    return PQgetisnull(res, 0, column) ? NULL : PQgetvalue(res, 0, column);
+}
+
+static void claimed(struct lane_pg *pg, const PGresult *res)
+{
+    if (PQntuples(res) != 1) {
+        struct rider_error why;
+        (void)rider_fail(&why, RIDER_E_DB, "the lane of this destination was deleted");
+        pg_pipe_fail(pg->pipe, &why);
+        return;
+    }
+    struct lane_claim claim = {
+        .ours = bool_at(res, 0),
+        .owner = text_at(res, 1),
+        .state = text_at(res, 2),
+        .lease_left_ms = event_decode_int(res, 0, 3),
+        .token = event_decode_int(res, 0, 4),
+        .snap = text_at(res, 5),
+        .win = text_at(res, 6),
+        .win_seq = event_decode_int(res, 0, 7),
+        .needs_rebase = bool_at(res, 8),
+    };
+    if (claim.ours) {
+        (void)snprintf(pg->token, sizeof(pg->token), "%" PRId64, claim.token);
+    }
+    pg->store.events->claimed(pg->store.events_arg, &claim);
+}
+
+static void held(struct lane_pg *pg, const PGresult *res)
+{
+    for (int r = 0; r < PQntuples(res); r++) {
+        struct lane_key key = {
+            .subscription = event_decode_int(res, r, 0),
+            .aggregate_type = {PQgetvalue(res, r, 1), (size_t)PQgetlength(res, r, 1)},
+            .aggregate_id = {PQgetvalue(res, r, 2), (size_t)PQgetlength(res, r, 2)},
+        };
+        pg->store.events->held(pg->store.events_arg, &key,
+                               (uint32_t)event_decode_int(res, r, 3),
+                               (uint32_t)event_decode_int(res, r, 4));
+    }
+    pg->store.events->held(pg->store.events_arg, NULL, 0, 0);
+}
+
+static void one_event(struct lane_pg *pg, const PGresult *res, int r)
+{
+    struct event_row row;
+    struct rider_error err;
+
+    pg->seen++;
+    if (pg->refused) {
+        return;
+    }
+    if (event_decode(res, r, pg->scratch, &row, &err) != 0) {
+        pg_pipe_fail(pg->pipe, &err);
+        return;
+    }
+    if (pg->kind == READ_DUE) {
+        row.subscription = event_decode_int(res, r, 9);
+        row.attempts = (uint32_t)event_decode_int(res, r, 10);
+    } else if (pg->kind == READ_WINDOW && !PQgetisnull(res, r, 9)) {
+        pg->win = strdup(PQgetvalue(res, r, 9));
+    }
+    if (pg->store.events->row(pg->store.events_arg, pg->kind, &row)) {
+        pg->rows++;
+    } else {
+        pg->refused = true;
+    }
+}
+
+static void on_row(void *arg, int request, const PGresult *res)
+{
+    if (request == REQ_READ) {
+        one_event(arg, res, 0);
+    }
+}
+
+static void read_end(struct lane_pg *pg, const PGresult *res)
+{
+    for (int r = 0; r < PQntuples(res); r++) {
+        one_event(pg, res, r); /* rows arrive here when single-row mode is off */
+    }
+    struct lane_read_end end = {
+        .kind = pg->kind,
+        .rows = pg->rows,
+        .more = pg->refused || pg->seen >= pg->limit,
+        .win = pg->win,
+    };
+    pg->store.events->read_end(pg->store.events_arg, &end);
+}
+
+static void on_done(void *arg, int request, const PGresult *res)
+{
+    struct lane_pg *pg = arg;
+    const struct lane_store_events *events = pg->store.events;
+    bool fenced = PQntuples(res) == 0;
+
+    switch ((enum request)request) {
+    case REQ_ENSURE:
+        break;
+    case REQ_FIND:
+        found(pg, res);
+        break;
+    case REQ_CLAIM:
+        claimed(pg, res);
+        break;
+    case REQ_HELD:
+        held(pg, res);
+        break;
+    case REQ_READ:
+        read_end(pg, res);
+        break;
+    case REQ_SETTLE:
+        events->settled(pg->store.events_arg, fenced);
+        break;
+    case REQ_WRITE:
+        pg->write_fenced = fenced;
+        break;
+    case REQ_PROMOTE:
+        events->rows_written(pg->store.events_arg, fenced || pg->write_fenced);
+        break;
+    case REQ_RELEASE:
+        events->released(pg->store.events_arg);
+        break;
+    }
+}
+
+static const struct pg_pipe_events pipe_events = {
+    .ready = on_ready, .lost = on_lost, .row = on_row, .done = on_done};
+
+/* ---- life -------------------------------------------------------------------- */
+
+int lane_pg_create(const struct lane_pg_config *config, struct lane_pg **ret,
+                   struct rider_error *err)
+{
+    struct lane_pg *pg = calloc(1, sizeof(*pg));
+
+    if (pg == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    pg->store.ops = &store_ops;
+    pg->config = *config;
+    (void)snprintf(pg->lease, sizeof(pg->lease), "%" PRIu64, config->lease_ms);
+    for (int i = 0; i < ROW_ARRAYS; i++) {
+        pg_array_init(&pg->arrays[i]);
+    }
+    struct pg_pipe_config pipe = {
+        .dsn = config->dsn,
+        .application_name = config->owner,
+        .statements = lane_sql_statements(),
+        .events = &pipe_events,
+        .arg = pg,
+    };
+    int rc = pg_pipe_create(&pipe, &pg->pipe, err);
+    pg->scratch = event_scratch_create();
+    if (rc != 0 || pg->scratch == NULL) {
+        lane_pg_destroy(pg);
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    *ret = pg;
+    return 0;
+}
+
+void lane_pg_destroy(struct lane_pg *pg)
+{
+    if (pg == NULL) {
+        return;
+    }
+    pg_pipe_destroy(pg->pipe);
+    event_scratch_destroy(pg->scratch);
+    for (int i = 0; i < ROW_ARRAYS; i++) {
+        pg_array_done(&pg->arrays[i]);
+    }
+    free(pg->win);
+    free(pg);
+}
+
+struct lane_store *lane_pg_store(struct lane_pg *pg)
+{
+    return &pg->store;
+}
+
+void lane_pg_step(struct lane_pg *pg, uint64_t now_ms)
+{
+    pg_pipe_step(pg->pipe, now_ms);
+}
+
+int lane_pg_fd(const struct lane_pg *pg, short *ret_events)
+{
+    return pg_pipe_fd(pg->pipe, ret_events);
+}
+
+uint64_t lane_pg_deadline(const struct lane_pg *pg)
+{
+    return pg_pipe_deadline(pg->pipe);
+}

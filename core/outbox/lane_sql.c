@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane_sql.c - the statements of a lane's connection.
+ *
+ * A snapshot parameter is wrapped in a subselect, or it would be parsed again
+ * for every row. The columns of an event are the same in every read; a window
+ * adds its snapshot to its first row only, since the text can be long.
+ *
+ * Every statement that changes state names the token, and locks the lane row
+ * before it writes elsewhere: a process that has lost the lane writes nothing.
+ */
+#include "outbox/lane_sql.h"
+
+#define EVENT_COLUMNS                                                          \
+    "e.seq, e.event_id, e.type, e.aggregate_type, e.aggregate_id, e.version, " \
+    "e.occurred_at, "                                                          \
+    "e.payload, e.headers"
+
+#define WINDOW_SQL(limit)                                                              \
+    "WITH s AS MATERIALIZED (SELECT $1::pg_snapshot AS s), "                           \
+    "k AS ("                                                                           \
+    "  SELECT seq FROM outbox.event WHERE xid >= (SELECT pg_snapshot_xmax(s) FROM s) " \
+    "  UNION ALL "                                                                     \
+    "  SELECT e.seq FROM pg_snapshot_xip((SELECT s FROM s)) AS i(x) "                  \
+    "  JOIN outbox.event e ON e.xid = i.x), "                                          \
+    "t AS MATERIALIZED (SELECT seq FROM k ORDER BY seq LIMIT " limit ") "              \
+    "SELECT " EVENT_COLUMNS ", "                                                       \
+    "CASE WHEN t.seq = (SELECT min(seq) FROM t) THEN pg_current_snapshot()::text END " \
+    "FROM t JOIN outbox.event e ON e.seq = t.seq ORDER BY t.seq"
+
+#define PAGE_SQL(limit)                                              \
+    "SELECT " EVENT_COLUMNS " FROM outbox.event e "                  \
+    "WHERE seq > $1::bigint "                                        \
+    "AND NOT pg_visible_in_snapshot(xid, (SELECT $2::pg_snapshot)) " \
+    "AND pg_visible_in_snapshot(xid, (SELECT $3::pg_snapshot)) "     \
+    "ORDER BY seq LIMIT " limit
+
+#define OWN_LANE                                         \
+    "own AS MATERIALIZED (SELECT lane FROM outbox.lane " \
+    "WHERE lane = $1::int AND token = $2::bigint FOR NO KEY UPDATE)"
+
+#define MOVE_CURSOR                                                             \
+    "UPDATE outbox.lane SET snap = $3::pg_snapshot, win = $4::pg_snapshot, "    \
+    "win_seq = $5::bigint, sent_seq = $6::bigint, "                             \
+    "lease_until = clock_timestamp() + $7::bigint * interval '1 millisecond', " \
+    "cause = $8::text, last_error = $9::text, updated_at = clock_timestamp() "  \
+    "WHERE lane = $1::int AND token = $2::bigint"
+
+/* Heads of their key only: an earlier open row of the key goes first. */
+#define NO_EARLIER_ROW                                                             \
+    "NOT EXISTS (SELECT FROM outbox.delivery y "                                   \
+    "WHERE y.lane = d.lane AND y.subscription = d.subscription "                   \
+    "AND y.aggregate_type = d.aggregate_type AND y.aggregate_id = d.aggregate_id " \
+    "AND y.seq < d.seq AND y.state NOT IN ('DELIVERED', 'DISCARDED') "             \
+    "AND y.state = ANY ($2::text[]))"
+
+#define DUE_COLUMNS "d.seq, d.subscription, d.attempts, d.next_attempt_at"
+
+static const struct pg_statement statements[] = {
+    {"ensure", "INSERT INTO outbox.lane (destination, part, snap) "
+               "SELECT $1, $2::int, CASE WHEN $3::bool THEN '1:1:'::pg_snapshot "
+               "ELSE pg_current_snapshot() END "
+               "WHERE NOT EXISTS (SELECT FROM outbox.lane WHERE destination = $1 AND "
+               "part = $2::int) "
+               "ON CONFLICT DO NOTHING"},
+    {"find", "SELECT l.lane, m.schema_version FROM outbox.lane l, outbox.meta m "
+             "WHERE l.destination = $1 AND l.part = $2::int"},
+    /* A claim is committed synchronously, whatever the session's default: after
+     * a crash of the server a token must never be given out twice. */
+    {"claim",
+     "WITH ok AS MATERIALIZED (SELECT l.lane, m.system_identifier = "
+     "c.system_identifier "
+     "  AND pg_snapshot_xmax(COALESCE(l.win, l.snap)) <= "
+     "pg_snapshot_xmax(pg_current_snapshot()) "
+     "  AS here FROM outbox.lane l, outbox.meta m, pg_control_system() c WHERE l.lane "
+     "= $1::int), "
+     "c AS (UPDATE outbox.lane l SET token = token + 1, owner = $2, "
+     "  lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond', "
+     "  updated_at = clock_timestamp() FROM ok "
+     "  WHERE l.lane = ok.lane AND ok.here AND l.state = 'ACTIVE' "
+     "  AND (l.owner IS NULL OR l.owner = $2 OR l.lease_until < clock_timestamp()) "
+     "  RETURNING l.lane, l.token, l.snap, l.win, l.win_seq) "
+     "SELECT c.lane IS NOT NULL, l.owner, l.state, "
+     "COALESCE((extract(epoch FROM l.lease_until - clock_timestamp()) * 1000)::bigint, "
+     "0), "
+     "c.token, c.snap::text, c.win::text, c.win_seq, NOT ok.here, "
+     "set_config('synchronous_commit', 'on', true) "
+     "FROM outbox.lane l JOIN ok ON ok.lane = l.lane LEFT JOIN c ON c.lane = l.lane"},
+    {"release", "UPDATE outbox.lane SET owner = NULL, lease_until = NULL, "
+                "updated_at = clock_timestamp() WHERE lane = $1::int AND owner = $2"},
+    {"held", "SELECT subscription, aggregate_type, aggregate_id, count(*), "
+             "count(*) FILTER (WHERE state IN ('PENDING', 'IN_FLIGHT', 'RETRY')) "
+             "FROM outbox.delivery WHERE lane = $1::int "
+             "AND state NOT IN ('DELIVERED', 'DISCARDED') AND state = ANY ($2::text[]) "
+             "GROUP BY 1, 2, 3"},
+    {"window1000", WINDOW_SQL("1000")},
+    {"window100", WINDOW_SQL("100")},
+    {"window10", WINDOW_SQL("10")},
+    {"window1", WINDOW_SQL("1")},
+    {"page1000", PAGE_SQL("1000")},
+    {"page100", PAGE_SQL("100")},
+    {"page10", PAGE_SQL("10")},
+    {"page1", PAGE_SQL("1")},
+    {"due", "SELECT " EVENT_COLUMNS ", d.subscription, d.attempts FROM ("
+            "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
+            "AND d.state = 'RETRY' AND d.next_attempt_at <= now() AND " NO_EARLIER_ROW
+            " ORDER BY d.next_attempt_at LIMIT 256) UNION ALL "
+            "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
+            "AND d.state = 'PENDING' AND " NO_EARLIER_ROW
+            " ORDER BY d.seq, d.subscription LIMIT 256)) d "
+            "JOIN outbox.event e ON e.seq = d.seq ORDER BY d.next_attempt_at, d.seq "
+            "LIMIT 256"},
+    {"settle", MOVE_CURSOR " RETURNING lane"},
+    {"settle_park",
+     "WITH own AS (" MOVE_CURSOR " RETURNING lane), "
+     "parked AS (INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, "
+     "  aggregate_id, state, attempts, next_attempt_at, cause, last_error) "
+     "  SELECT own.lane, e.seq, f.subscription, e.aggregate_type, e.aggregate_id, "
+     "f.state, "
+     "  f.attempts, now() + f.delay * interval '1 millisecond', f.cause, f.error "
+     "  FROM own CROSS JOIN unnest($10::bigint[], $11::bigint[], $12::text[], "
+     "$13::int[], "
+     "  $14::bigint[], $15::text[], $16::text[]) "
+     "  AS f(seq, subscription, state, attempts, delay, cause, error) "
+     "  JOIN outbox.event e ON e.seq = f.seq "
+     "  ON CONFLICT (lane, seq, subscription) DO UPDATE SET state = excluded.state, "
+     "  attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
+     "  cause = excluded.cause, last_error = excluded.last_error, updated_at = now() "
+     "RETURNING 1) "
+     "SELECT (SELECT count(*) FROM parked) FROM own"},
+    {"write_rows",
+     "WITH " OWN_LANE ", "
+     "done AS (UPDATE outbox.delivery d SET state = f.state, attempts = f.attempts, "
+     "  next_attempt_at = now() + f.delay * interval '1 millisecond', cause = f.cause, "
+     "  last_error = f.error, updated_at = now() "
+     "  FROM own, unnest($3::bigint[], $4::bigint[], $5::text[], $6::int[], "
+     "$7::bigint[], "
+     "  $8::text[], $9::text[]) AS f(seq, subscription, state, attempts, delay, cause, "
+     "error) "
+     "  WHERE d.lane = own.lane AND d.seq = f.seq AND d.subscription = f.subscription "
+     "  AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD') RETURNING 1) "
+     "SELECT (SELECT count(*) FROM done) FROM own"},
+    /* The first open row of each key, if it is HELD, may go. */
+    {"promote",
+     "WITH " OWN_LANE ", "
+     "freed AS (UPDATE outbox.delivery x SET state = 'RETRY', next_attempt_at = now(), "
+     "  updated_at = now() "
+     "  FROM own, unnest($3::bigint[], $4::text[], $5::text[]) "
+     "  AS k(subscription, aggregate_type, aggregate_id) "
+     "  WHERE x.lane = own.lane AND x.subscription = k.subscription AND x.state = "
+     "'HELD' "
+     "  AND x.seq = (SELECT y.seq FROM outbox.delivery y WHERE y.lane = own.lane "
+     "    AND y.subscription = k.subscription AND y.aggregate_type = k.aggregate_type "
+     "    AND y.aggregate_id = k.aggregate_id AND y.state NOT IN ('DELIVERED', "
+     "'DISCARDED') "
+     "    AND y.state = ANY ($6::text[]) ORDER BY y.seq LIMIT 1) RETURNING 1) "
+     "SELECT (SELECT count(*) FROM freed) FROM own"},
+    {NULL, NULL},
+};
+
+const struct pg_statement *lane_sql_statements(void)
+{
+    return statements;
+}
+
+struct page_size {
+    size_t limit;
+    const char *window, *page;
+};
+
+static const struct page_size page_sizes[] = {
+    {1000, "window1000", "page1000"},
+    {100, "window100", "page100"},
+    {10, "window10", "page10"},
+    {1, "window1", "page1"},
+};
+
+static const struct page_size *size_for(size_t limit)
+{
+    const size_t last = sizeof(page_sizes) / sizeof(page_sizes[0]) - 1;
+    size_t i = 0;
+
+    while (i < last && page_sizes[i].limit > limit) {
+        i++;
+    }
+    return &page_sizes[i];
+}
+
+const char *lane_sql_window(size_t limit, size_t *ret_limit)
+{
+    *ret_limit = size_for(limit)->limit;
+    return size_for(limit)->window;
+}
+
+const char *lane_sql_page(size_t limit, size_t *ret_limit)
+{
+    *ret_limit = size_for(limit)->limit;
+    return size_for(limit)->page;
+}
