@@ -130,6 +130,10 @@ class Relay:
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
             return f.read()
 
+    def tail(self, size: int = 6000) -> str:
+        """The end of the log; empty before the first start."""
+        return self.log()[-size:] if os.path.exists(self.log_path) else ""
+
     def log_records(self) -> list[dict]:
         """The JSON lines of the log; a line that is none fails the test."""
         return [json.loads(line) for line in self.log().splitlines() if line]

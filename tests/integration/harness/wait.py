@@ -38,3 +38,9 @@ def settles(value: Callable[[], Any], quiet: float = 1.0, timeout: float = 60.0)
         if now != last:
             last, since = now, time.monotonic()
     return last
+
+
+def let_run(seconds: float) -> None:
+    """Gives a load or a fault its time. Never a substitute for waiting until something is so."""
+    if seconds > 0:
+        time.sleep(seconds)
