@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """ports.py - free loopback ports that two test runs on one machine never share.
 
-A port is taken by an exclusive lock on a file named after it and kept until release() or the end of
-the process, so that a server may stop and start again on the same number. Ports come from below the
-kernel's ephemeral range: no outgoing connection can occupy one while its server is down.
+A port is taken by binding an abstract UNIX socket named after it, which lasts until release() or
+the end of the process and leaves no file behind, so that a server may stop and start again on the
+same number. Ports come from below the kernel's ephemeral range: no outgoing connection can occupy
+one while its server is down.
 """
 
-import fcntl
-import os
 import random
 import socket
-import tempfile
 
 FIRST, LAST = 12000, 29000
-_held: dict[int, int] = {}
-
-
-def _lock_file(port: int) -> int:
-    path = os.path.join(tempfile.gettempdir(), f"postrider-port-{os.getuid()}-{port}.lock")
-    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+_held: dict[int, socket.socket] = {}
 
 
 def _is_free(port: int) -> bool:
@@ -34,23 +27,21 @@ def _is_free(port: int) -> bool:
 def take() -> int:
     """Returns a free port and holds it. Raises RuntimeError when none is left."""
     for port in random.sample(range(FIRST, LAST), 500):
-        if port in _held:
-            continue
-        fd = _lock_file(port)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claim.bind(f"\0postrider-port-{port}")
         except OSError:
-            os.close(fd)
+            claim.close()
             continue
         if _is_free(port):
-            _held[port] = fd
+            _held[port] = claim
             return port
-        os.close(fd)
+        claim.close()
     raise RuntimeError(f"no free port between {FIRST} and {LAST}")
 
 
 def release(port: int) -> None:
     """Gives a port back; harmless for one that is not held."""
-    fd = _held.pop(port, None)
-    if fd is not None:
-        os.close(fd)
+    claim = _held.pop(port, None)
+    if claim is not None:
+        claim.close()
