@@ -45,8 +45,11 @@ static size_t edit_distance(const char *a, const char *b)
 struct nearest nearest_to(const char *word)
 {
     size_t third = strlen(word) / 3;
-    size_t limit = strlen(word) < 3 ? 1 : third < 2 ? 2 : third;
+    size_t limit = strlen(word) < 3 ? 0 : third;
 
+    if (strlen(word) > 4 && limit < 2) {
+        limit = 2;
+    }
     return (struct nearest){.word = word, .distance = limit + 1};
 }
 

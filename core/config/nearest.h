@@ -13,8 +13,8 @@ struct nearest {
     size_t distance;  /* its edit distance */
 };
 
-/** Only candidates within a third of the word's length (two letters at least)
- *  are near: a wild guess is worse than none. */
+/** Only candidates within a third of the word's length are near (two letters in
+ *  a word of five, one in a word of three): a wild guess is worse than none. */
 struct nearest nearest_to(const char *word);
 
 /** Considers `candidate`, which is borrowed as long as `n`. */

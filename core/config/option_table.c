@@ -157,12 +157,21 @@ static void warn_if_exposed(const struct rider_option *row,
     }
 }
 
+/* A required key may say "" (RabbitMQ's default exchange is called that), but not
+ * come out empty by way of a variable, and a secret is never empty. */
+static bool is_void(const struct rider_option *row, const struct yaml_node *node,
+                    const char *text)
+{
+    return text[0] == '\0' && (row->flags & RIDER_OPT_REQUIRED) != 0 &&
+           ((row->flags & RIDER_OPT_SECRET) != 0 || node->expanded);
+}
+
 static void set_text(const struct rider_option *row, const struct yaml_node *node,
                      const char *text, const struct option_scope *scope, void *field)
 {
     struct rider_error err;
 
-    if (text[0] == '\0' && (row->flags & RIDER_OPT_REQUIRED) != 0) {
+    if (is_void(row, node, text)) {
         yaml_node_error(scope->problems, node, "must not be empty");
     } else if (option_value_parse(row, text, scope->arena, field, &err) != 0) {
         yaml_node_error(scope->problems, node, "%s", err.text);
@@ -264,7 +273,12 @@ static void set_texts(const struct rider_option *row, const struct yaml_node *ma
     size_t n = 0;
     for (const struct yaml_node *item = list ? node->children : node;
          item != NULL && texts != NULL; item = list ? item->next : NULL) {
-        if (has_text(item, scope)) {
+        if (!has_text(item, scope)) {
+            continue;
+        }
+        if (item->text[0] == '\0') {
+            yaml_node_error(scope->problems, item, "must not be empty");
+        } else {
             texts[n++] = arena_text(scope->arena, item->text, strlen(item->text));
         }
     }

@@ -18,6 +18,7 @@
 #include "config/settings_build.h"
 #include "config/yaml_reader.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,23 +104,29 @@ static void read_source(struct settings_build *b)
     }
 }
 
-/* "127.0.0.1:9464" or "[::1]:9464", without resolving anything. */
+/* "127.0.0.1:9464" or "[::1]:9464": numeric, as what a process listens on must
+ * not depend on a resolver. */
 static bool is_listen_address(const char *text)
 {
     const char *colon = strrchr(text, ':');
+    bool v6 = text[0] == '[';
+    unsigned char address[sizeof(struct in6_addr)];
+    char host[INET6_ADDRSTRLEN];
     struct rider_error err;
-    int64_t port = -1;
+    int64_t port;
 
-    if (colon == NULL || colon == text || parse_int(colon + 1, &port, &err) != 0 ||
-        port < 0 || port > 65535) {
+    if (colon == NULL || (v6 && (colon - text < 3 || colon[-1] != ']')) ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        parse_int(colon + 1, &port, &err) != 0 || port > 65535) {
         return false;
     }
-    size_t host = (size_t)(colon - text);
-    if (text[0] == '[') {
-        return host > 3 && text[host - 1] == ']' &&
-               strspn(text + 1, "0123456789abcdefABCDEF:.") == host - 2;
+    size_t len = (size_t)(colon - text) - (v6 ? 2 : 0);
+    if (len >= sizeof(host)) {
+        return false;
     }
-    return memchr(text, ':', host) == NULL && memchr(text, '/', host) == NULL;
+    memcpy(host, text + v6, len);
+    host[len] = '\0';
+    return inet_pton(v6 ? AF_INET6 : AF_INET, host, address) == 1;
 }
 
 static void read_ops(struct settings_build *b)

@@ -233,7 +233,7 @@ static bool read_node(struct reader *r, const yaml_event_t *event,
     if (node->kind == YAML_TEXT) {
         return true;
     }
-    if (depth == YAML_READER_MAX_DEPTH) {
+    if (depth > YAML_READER_MAX_DEPTH) {
         yaml_node_error(r->problems, node, "nested deeper than %d levels",
                         YAML_READER_MAX_DEPTH);
         r->stopped = true;
