@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rabbitmq_options.c - the option table.
+ *
+ * Every key has a default that is safe in production, so that a destination
+ * needs an address and an exchange and nothing else.
+ */
+#include "rabbitmq/rabbitmq_options.h"
+
+#define FIELD(member, type) RIDER_FIELD(struct rabbitmq_config, member, type)
+
+static const char *const auth_choices[] = {"plain", "external", NULL};
+
+const struct rider_option rabbitmq_options[] = {
+    {.name = "url",
+     .type = RIDER_STRING,
+     .flags = RIDER_OPT_SECRET,
+     .offset = FIELD(url, const char *),
+     .help =
+         "Broker address, amqp://user:password@host:5672/vhost, or amqps:// for TLS."},
+    {.name = "hosts",
+     .type = RIDER_STRING,
+     .offset = FIELD(hosts, const char *),
+     .help =
+         "Comma-separated host:port list, tried in turn; replaces the host of url."},
+    {.name = "vhost",
+     .type = RIDER_STRING,
+     .offset = FIELD(vhost, const char *),
+     .help = "Virtual host; replaces that of url. Without either it is /."},
+    {.name = "username",
+     .type = RIDER_STRING,
+     .offset = FIELD(username, const char *),
+     .help = "User name; replaces that of url."},
+    {.name = "password",
+     .type = RIDER_STRING,
+     .flags = RIDER_OPT_SECRET,
+     .offset = FIELD(password, const char *),
+     .help = "Password; replaces that of url."},
+    {.name = "auth",
+     .type = RIDER_ENUM,
+     .offset = FIELD(auth, uint32_t),
+     .default_value = "plain",
+     .choices = auth_choices,
+     .help = "SASL mechanism: plain (user and password) or external (certificate)."},
+    {.name = "exchange",
+     .type = RIDER_TEMPLATE,
+     .flags = RIDER_OPT_REQUIRED,
+     .offset = FIELD(exchange, const char *),
+     .help = "Exchange to publish to; \"\" is the default exchange, where the routing "
+             "key names a queue."},
+    {.name = "routing_key",
+     .type = RIDER_TEMPLATE,
+     .offset = FIELD(routing_key, const char *),
+     .default_value = "{type}",
+     .help = "Routing key of each message, at most 255 bytes."},
+    {.name = "heartbeat",
+     .type = RIDER_MS,
+     .offset = FIELD(heartbeat_ms, uint64_t),
+     .default_value = "10s",
+     .min = 1000,
+     .max = 600000,
+     .help = "Heartbeat interval, in whole seconds; twice this without a sign of life "
+             "ends the connection."},
+    {.name = "connect_timeout",
+     .type = RIDER_MS,
+     .offset = FIELD(connect_timeout_ms, uint64_t),
+     .default_value = "5s",
+     .min = 100,
+     .max = 60000,
+     .help = "Longest time for the TCP and TLS connection, and again for the login."},
+    {.name = "confirm_timeout",
+     .type = RIDER_MS,
+     .offset = FIELD(confirm_timeout_ms, uint64_t),
+     .default_value = "60s",
+     .min = 1000,
+     .max = 3600000,
+     .help = "Longest wait for a publisher confirm before the connection is renewed; "
+             "does not run while the broker has blocked publishers."},
+    {.name = "tls",
+     .type = RIDER_BOOL,
+     .offset = FIELD(tls, bool),
+     .default_value = "false",
+     .help = "TLS for the brokers in hosts; amqps:// in url implies it."},
+    {.name = "ca_file",
+     .type = RIDER_STRING,
+     .offset = FIELD(ca_file, const char *),
+     .default_value = "/etc/ssl/certs/ca-certificates.crt",
+     .help = "PEM file with the certificate authorities that may sign the broker's "
+             "certificate."},
+    {.name = "cert_file",
+     .type = RIDER_STRING,
+     .offset = FIELD(cert_file, const char *),
+     .help = "PEM file with the client certificate and its chain."},
+    {.name = "key_file",
+     .type = RIDER_STRING,
+     .offset = FIELD(key_file, const char *),
+     .help = "PEM file with the client certificate's key, without a passphrase."},
+    {.name = "verify",
+     .type = RIDER_BOOL,
+     .offset = FIELD(verify, bool),
+     .default_value = "true",
+     .help = "Check the broker's certificate and host name; false only for tests."},
+    {.name = "window",
+     .type = RIDER_INT,
+     .offset = FIELD(window, int64_t),
+     .default_value = "2000",
+     .min = 1,
+     .max = 65536,
+     .help = "Events that may be with this adapter at once, confirmed or not."},
+    {0},
+};
