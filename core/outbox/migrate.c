@@ -46,7 +46,7 @@ static void on_notice(void *arg, const char *text)
     step->request->emit(step->request->arg, MIGRATE_NOTICE, step->name, text);
 }
 
-static int query_int(PGconn *conn, const char *sql, int *ret, struct rider_error *err)
+static int read_int(PGconn *conn, const char *sql, int *ret, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQclear) PGresult *result = NULL;
     int64_t value = 0;
@@ -65,36 +65,31 @@ static int query_int(PGconn *conn, const char *sql, int *ret, struct rider_error
 /** 0 in *ret: nothing of ours is there yet. */
 static int read_version(PGconn *conn, int *ret, struct rider_error *err)
 {
-    int has_meta = 0;
-    int foreign = 0;
+    /* One statement, one snapshot: another migrator may commit at any moment. */
+    static const char what_is_there[] =
+        "SELECT CASE WHEN count(*) = 0 THEN 0"
+        " WHEN bool_or(relname = 'meta') THEN 1 ELSE 2 END "
+        "FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace('outbox')";
+    enum { NOTHING, OURS, FOREIGN };
+    int found = NOTHING;
     int version = 0;
-    int code = query_int(conn, "SELECT (to_regclass('outbox.meta') IS NOT NULL)::int",
-                         &has_meta, err);
+    int code = read_int(conn, what_is_there, &found, err);
     if (code != 0) {
         return code;
     }
-    if (has_meta) {
-        code = query_int(conn, "SELECT schema_version FROM outbox.meta", &version, err);
-        if (code != 0) {
-            return rider_fail_in(err,
-                                 "could not read the version of the outbox schema");
-        }
-        *ret = version;
-        return 0;
-    }
-    code = query_int(conn,
-                     "SELECT count(*)::int FROM pg_catalog.pg_class "
-                     "WHERE relnamespace = to_regnamespace('outbox')",
-                     &foreign, err);
-    if (code != 0) {
-        return code;
-    }
-    if (foreign > 0) {
+    if (found == FOREIGN) {
         return rider_fail(err, RIDER_E_SCHEMA,
                           "the database has a schema \"outbox\" that is not "
                           "postrider's (no table outbox.meta)");
     }
-    *ret = 0;
+    if (found == OURS) {
+        code = read_int(conn, "SELECT schema_version FROM outbox.meta", &version, err);
+        if (code != 0) {
+            return rider_fail_in(err,
+                                 "could not read the version of the outbox schema");
+        }
+    }
+    *ret = version;
     return 0;
 }
 
