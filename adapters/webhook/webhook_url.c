@@ -68,6 +68,13 @@ static const char *bad_characters(const char *url)
             return "the URL has a fragment";
         }
     }
+    /* libcurl's parser also takes one slash or three. */
+    const char *authority = strstr(url, "://");
+
+    if (authority == NULL || strcspn(url, "/") != (size_t)(authority + 1 - url) ||
+        authority[3] == '/' || authority[3] == '\0') {
+        return "the URL must look like https://host/path";
+    }
     return NULL;
 }
 

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# core/webhooks and the pure parts of adapters/webhook, whose sources are built in.
+set(webhook ${PROJECT_SOURCE_DIR}/adapters/webhook)
+postrider_unit_test(signature postrider_signature PkgConfig::JANSSON)
+postrider_unit_test(webhook_verdict PkgConfig::CURL)
+target_sources(test_webhook_verdict PRIVATE ${webhook}/webhook_verdict.c)
+postrider_unit_test(webhook_target PkgConfig::CURL)
+target_sources(test_webhook_target PRIVATE ${webhook}/webhook_target.c ${webhook}/webhook_url.c)
+postrider_unit_test(webhook_request postrider_signature PkgConfig::CURL)
+target_sources(test_webhook_request PRIVATE ${webhook}/webhook_request.c)
