@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kafka_message.c - builds a message from an event.
+ *
+ * Templates give topic and key; the topic is checked against Kafka's own rule,
+ * because a broker answers a bad name only after the whole message timeout. The
+ * size is checked before produce for the same reason: a broker's refusal fails
+ * every neighbour in the batch.
+ *
+ * Invariant: refusal texts name addresses and sizes, never payloads.
+ */
+#include "kafka/kafka_message.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Bytes of a record batch with one record around key, value and headers: the
+ * batch header (61) and the record's varints, rounded up. Kafka protocol guide,
+ * "Record Batch". */
+#define RECORD_OVERHEAD 128
+#define HEADER_OVERHEAD 10
+
+static const struct header_style kafka_headers = {
+    .attribute_prefix = "ce_", /* CloudEvents Kafka binding 1.0, section 3.2 */
+    .content_type_name = "content-type",
+};
+
+int kafka_addressing_init(struct kafka_addressing *ret, const char *topic,
+                          const char *key, size_t max_bytes, char *err, size_t err_size)
+{
+    struct kafka_addressing to = {.max_bytes = max_bytes};
+    int rc = template_parse(topic, &to.topic, err, err_size);
+
+    if (rc == 0 && to.topic.n == 0) {
+        (void)snprintf(err, err_size, "topic is empty");
+        rc = EINVAL;
+    }
+    if (rc == 0) {
+        rc = template_parse(key, &to.key, err, err_size);
+    }
+    if (rc == 0) {
+        *ret = to;
+    }
+    return rc;
+}
+
+static int refuse(struct kafka_refusal *refusal, enum rider_outcome outcome,
+                  enum rider_cause cause, const char *fmt, ...) RIDER_PRINTF(4, 5);
+
+static int refuse(struct kafka_refusal *refusal, enum rider_outcome outcome,
+                  enum rider_cause cause, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(refusal->text, sizeof(refusal->text), fmt, args);
+    va_end(args);
+    for (char *p = refusal->text; *p != '\0'; p++) {
+        if (iscntrl((unsigned char)*p)) {
+            *p = '?';
+        }
+    }
+    refusal->result = (struct rider_result){
+        .struct_size = sizeof(refusal->result),
+        .outcome = outcome,
+        .cause = cause,
+        .reason = refusal->text,
+    };
+    return -1;
+}
+
+/* Letters, digits, '.', '_' and '-'; neither "." nor "..". */
+static bool is_topic_name(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        if (!fine) {
+            return false;
+        }
+    }
+    return len > 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static int build_topic(struct kafka_message *m, const struct kafka_addressing *to,
+                       struct kafka_refusal *refusal)
+{
+    char why[160];
+    ssize_t len = template_expand(&to->topic, m->event, m->topic, sizeof(m->topic), why,
+                                  sizeof(why));
+
+    if (len < 0) {
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
+                      "could not make a topic name: %s", why);
+    }
+    m->topic_len = (size_t)len;
+    if (memchr(m->topic, '\0', m->topic_len) != NULL ||
+        !is_topic_name(m->topic, m->topic_len)) {
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
+                      "\"%s\" is not a valid topic name", m->topic);
+    }
+    return 0;
+}
+
+static int build_key(struct kafka_message *m, const struct kafka_addressing *to,
+                     struct kafka_refusal *refusal)
+{
+    char why[160];
+    ssize_t len = 0;
+
+    m->key = m->key_text;
+    if (to->key.n == 1 && to->key.parts[0].field == TEMPLATE_AGGREGATE_ID) {
+        m->key = m->event->aggregate_id.data;
+        len = (ssize_t)m->event->aggregate_id.len;
+    } else {
+        len = template_expand(&to->key, m->event, m->key_text, sizeof(m->key_text), why,
+                              sizeof(why));
+    }
+    if (len < 0) {
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
+                      "could not make a key: %s", why);
+    }
+    m->key_len = (size_t)len;
+    if (m->key_len == 0) {
+        m->key = NULL; /* spread over partitions instead of piling up on one */
+    }
+    return 0;
+}
+
+static size_t size_of(const struct kafka_message *m)
+{
+    size_t size = RECORD_OVERHEAD + m->key_len + m->event->body.len;
+
+    for (size_t i = 0; i < m->headers.n; i++) {
+        size += HEADER_OVERHEAD + m->headers.items[i].name.len +
+                m->headers.items[i].value.len;
+    }
+    return size;
+}
+
+int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *to,
+                        const struct rider_event *event, struct kafka_refusal *refusal)
+{
+    char why[160];
+
+    m->event = event;
+    if (build_topic(m, to, refusal) < 0 || build_key(m, to, refusal) < 0) {
+        return -1;
+    }
+    if (headers_build(&m->headers, event, &kafka_headers, why, sizeof(why)) != 0) {
+        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE, "%s", why);
+    }
+    size_t size = size_of(m);
+    if (size > to->max_bytes) {
+        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE,
+                      "a message of %zu bytes is over message.max.bytes, %zu", size,
+                      to->max_bytes);
+    }
+    int64_t ms = event->occurred_at_us / 1000;
+    m->timestamp_ms = ms > 0 ? ms : 0; /* Kafka has no time before 1970 */
+    return 0;
+}
