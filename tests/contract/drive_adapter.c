@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * drive_adapter.c - publishes events through an adapter from the command line.
+ *
+ *     drive_adapter ADAPTER.so EVENTS SECONDS BODY-BYTES [key=value...]
+ *
+ * Offers EVENTS events and offers those that end as UNAVAILABLE again, 200 ms
+ * later, until all have ended otherwise or SECONDS have passed; SECONDS 0 means
+ * that each event is offered once. Prints one JSON object a completion and a last
+ * one with the totals. Used by the tests in this folder, which play the receiver.
+ */
+#include "base/clock.h"
+#include "support/option_fill.h"
+
+#include "postrider/publisher.h"
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define AGAIN_MS 200u
+#define STOP_MS  2000u
+
+enum item_state { ITEM_DUE, ITEM_OPEN, ITEM_DONE };
+
+struct item {
+    struct rider_event event;
+    enum item_state state;
+    uint64_t due_ms, offered_ms;
+    char id[48];
+};
+
+struct drive {
+    struct rider_host host; /* first: the host functions cast back */
+    pthread_mutex_t lock;   /* guards the items' states and the counters */
+    pthread_cond_t changed;
+    struct item *items;
+    size_t n, n_done, n_open;
+    uint64_t by_outcome[5], completions, breaches;
+    bool once;
+};
+
+static void on_complete(const struct rider_host *host, uint64_t ticket,
+                        const struct rider_result *result)
+{
+    struct drive *drive = (struct drive *)(uintptr_t)host;
+    uint64_t now = clock_mono_ms();
+
+    (void)pthread_mutex_lock(&drive->lock);
+    struct item *item = ticket < drive->n ? &drive->items[ticket] : NULL;
+
+    if (item == NULL || item->state != ITEM_OPEN ||
+        result->outcome > RIDER_UNROUTABLE) {
+        drive->breaches++;
+        (void)pthread_mutex_unlock(&drive->lock);
+        return;
+    }
+    bool again = result->outcome == RIDER_UNAVAILABLE && !drive->once;
+
+    item->state = again ? ITEM_DUE : ITEM_DONE;
+    item->due_ms = now + AGAIN_MS;
+    item->event.attempt++;
+    drive->n_done += again ? 0 : 1;
+    drive->n_open--;
+    drive->completions++;
+    drive->by_outcome[result->outcome]++;
+    (void)printf("{\"ticket\":%" PRIu64 ",\"outcome\":%" PRIu32 ",\"cause\":%" PRIu32
+                 ",\"flags\":%" PRIu32 ",\"status\":%" PRId32
+                 ",\"retry_after_ms\":%" PRIu32 ",\"ms\":%" PRIu64
+                 ",\"reason\":\"%s\"}\n",
+                 ticket, result->outcome, result->cause, result->flags,
+                 result->remote_code, result->retry_after_ms, now - item->offered_ms,
+                 result->reason != NULL ? result->reason : "");
+    (void)pthread_cond_broadcast(&drive->changed);
+    (void)pthread_mutex_unlock(&drive->lock);
+}
+
+static void on_complete_many(const struct rider_host *host, const uint64_t *tickets,
+                             size_t n, const struct rider_result *result)
+{
+    for (size_t i = 0; i < n; i++) {
+        on_complete(host, tickets[i], result);
+    }
+}
+
+static void on_writable(const struct rider_host *host)
+{
+    struct drive *drive = (struct drive *)(uintptr_t)host;
+
+    (void)pthread_mutex_lock(&drive->lock);
+    (void)pthread_cond_broadcast(&drive->changed);
+    (void)pthread_mutex_unlock(&drive->lock);
+}
+
+RIDER_PRINTF(3, 4)
+static void on_log(const struct rider_host *host, int level, const char *fmt, ...)
+{
+    (void)host;
+    (void)level;
+    (void)fmt;
+}
+
+static uint64_t on_now(const struct rider_host *host)
+{
+    (void)host;
+    return clock_mono_ms();
+}
+
+static struct rider_bytes bytes_of(const char *text)
+{
+    return (struct rider_bytes){text, strlen(text)};
+}
+
+static void make_items(struct drive *drive, struct rider_bytes body)
+{
+    for (size_t i = 0; i < drive->n; i++) {
+        struct item *item = &drive->items[i];
+
+        (void)snprintf(item->id, sizeof(item->id), "019c0000-0000-7000-8000-%012zu", i);
+        item->event = (struct rider_event){
+            .struct_size = sizeof(item->event),
+            .attempt = 1,
+            .ticket = i,
+            .version = 1,
+            .id = bytes_of(item->id),
+            .type = bytes_of("TASK_DECIDED"),
+            .aggregate_id = bytes_of(item->id),
+            .body = body,
+            .payload = body,
+            .content_type = bytes_of("application/json"),
+        };
+    }
+}
+
+/** Offers what is due; returns how much was taken. */
+static size_t offer(struct drive *drive, const struct publisher_vtable *vt,
+                    struct publisher *self)
+{
+    enum { BATCH = 256 };
+    const struct rider_event *batch[BATCH];
+    uint64_t now = clock_mono_ms();
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&drive->lock);
+    for (size_t i = 0; i < drive->n && n < BATCH; i++) {
+        struct item *item = &drive->items[i];
+
+        if (item->state == ITEM_DUE && item->due_ms <= now) {
+            item->state = ITEM_OPEN;
+            item->offered_ms = now;
+            batch[n++] = &item->event;
+        }
+    }
+    drive->n_open += n;
+    (void)pthread_mutex_unlock(&drive->lock);
+    size_t taken = n > 0 ? vt->publish(self, batch, n) : 0;
+
+    (void)pthread_mutex_lock(&drive->lock);
+    for (size_t i = taken; i < n; i++) {
+        drive->items[batch[i]->ticket].state = ITEM_DUE;
+    }
+    drive->n_open -= n - taken;
+    (void)pthread_mutex_unlock(&drive->lock);
+    return taken;
+}
+
+static void wait_change(struct drive *drive)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 5000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_mutex_lock(&drive->lock);
+    (void)pthread_cond_timedwait(&drive->changed, &drive->lock, &until);
+    (void)pthread_mutex_unlock(&drive->lock);
+}
+
+static void print_stat(void *arg, const char *name, int is_counter, double value)
+{
+    (void)arg;
+    (void)is_counter;
+    (void)printf(",\"%s\":%.0f", name, value);
+}
+
+static void run(struct drive *drive, const struct publisher_vtable *vt,
+                struct publisher *self, uint64_t seconds)
+{
+    uint64_t start = clock_mono_ms(), limit = seconds > 0 ? seconds * 1000u : 60000u;
+    bool done = false;
+
+    while (!done && clock_mono_ms() - start < limit) {
+        if (offer(drive, vt, self) == 0) {
+            wait_change(drive);
+        }
+        (void)pthread_mutex_lock(&drive->lock);
+        done = drive->n_done == drive->n;
+        (void)pthread_mutex_unlock(&drive->lock);
+    }
+    uint64_t ran_ms = clock_mono_ms() - start;
+
+    vt->stop(self, clock_mono_ms() + STOP_MS);
+    (void)printf("{\"done\":%zu,\"open\":%zu,\"ms\":%" PRIu64 ",\"stop_ms\":%" PRIu64
+                 ",\"completions\":%" PRIu64 ",\"delivered\":%" PRIu64
+                 ",\"retry\":%" PRIu64 ",\"rejected\":%" PRIu64
+                 ",\"unavailable\":%" PRIu64 ",\"unroutable\":%" PRIu64
+                 ",\"breaches\":%" PRIu64,
+                 drive->n_done, drive->n_open, ran_ms, clock_mono_ms() - start - ran_ms,
+                 drive->completions, drive->by_outcome[RIDER_DELIVERED],
+                 drive->by_outcome[RIDER_RETRY], drive->by_outcome[RIDER_REJECTED],
+                 drive->by_outcome[RIDER_UNAVAILABLE],
+                 drive->by_outcome[RIDER_UNROUTABLE], drive->breaches);
+    if (vt->stats != NULL) {
+        vt->stats(self, print_stat, NULL);
+    }
+    (void)printf("}\n");
+}
+
+static const struct publisher_vtable *load(const char *path)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    const struct publisher_vtable *(*entry)(void) = NULL;
+
+    if (handle == NULL) {
+        (void)fprintf(stderr, "%s\n", dlerror());
+        return NULL;
+    }
+    void *symbol = dlsym(handle, "rider_publisher_entry");
+
+    memcpy(&entry, &symbol, sizeof(entry));
+    return entry != NULL ? entry() : NULL;
+}
+
+/** A JSON text of `size` bytes, freed by the caller. */
+static char *make_body(size_t size)
+{
+    char *body = malloc(size + 3);
+
+    if (body != NULL) {
+        memset(body, 'x', size);
+        body[0] = '"';
+        body[size - 1] = '"';
+        body[size] = '\0';
+    }
+    return body;
+}
+
+static int drive_all(const char *const *args, char *const *pairs, size_t n_pairs)
+{
+    struct drive drive = {.host = {.struct_size = sizeof(struct rider_host),
+                                   .abi_minor = RIDER_PUBLISHER_ABI_MINOR,
+                                   .destination = "drive",
+                                   .complete = on_complete,
+                                   .complete_many = on_complete_many,
+                                   .writable = on_writable,
+                                   .log = on_log,
+                                   .now_ms = on_now},
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .n = (size_t)strtoull(args[1], NULL, 10)};
+    uint64_t seconds = strtoull(args[2], NULL, 10);
+    size_t body_len = (size_t)strtoull(args[3], NULL, 10);
+    const struct publisher_vtable *vt = load(args[0]);
+    struct publisher *self = NULL;
+    struct rider_error error;
+    void *config = NULL;
+    char err[512] = "";
+
+    if (vt == NULL || body_len < 2) {
+        return 2;
+    }
+    if (option_fill(vt, pairs, n_pairs, &config, &error) != 0) {
+        (void)fprintf(stderr, "%s\n", error.text);
+        return 2;
+    }
+    char *body = make_body(body_len);
+    int rc = 1;
+
+    drive.once = seconds == 0;
+    drive.items = calloc(drive.n, sizeof(drive.items[0]));
+    if (body != NULL && drive.items != NULL &&
+        vt->create(&drive.host, config, &self, err, sizeof(err)) == 0) {
+        make_items(&drive, bytes_of(body));
+        if (vt->start(self, err, sizeof(err)) == 0) {
+            run(&drive, vt, self, seconds);
+            rc = 0;
+        }
+        vt->destroy(self);
+    }
+    if (rc != 0) {
+        (void)fprintf(stderr, "%s\n", err);
+    }
+    option_fill_free(vt, config);
+    free(drive.items);
+    free(body);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) {
+        (void)fprintf(stderr, "usage: drive_adapter ADAPTER.so EVENTS SECONDS "
+                              "BODY-BYTES [key=value...]\n");
+        return 64;
+    }
+    return drive_all((const char *const *)argv + 1, argv + 5, (size_t)argc - 5);
+}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fault_receiver.py - a webhook endpoint that answers, or misbehaves, as the path says.
+
+One asyncio loop in a thread of its own. Requests are recorded as they came: names of headers in
+lower case, the raw body. The table FAULTS at the end says which path does what.
+"""
+
+import asyncio
+import dataclasses
+import gzip
+import socket
+import ssl
+import struct
+import threading
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One request that was read in full."""
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int  # number of the connection that carried it
+
+
+class FaultReceiver:
+    """Listens on 127.0.0.1; usable as a context manager. `tls` is (certificate, key) or None."""
+
+    def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, host: str = "127.0.0.1"):
+        self.host, self.port = host, port
+        self.requests: list[Request] = []
+        self.connections = 0
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        self._server = None
+
+    @property
+    def base(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
+
+    def __enter__(self) -> "FaultReceiver":
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        context = None
+        if self._tls:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*self._tls)
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(self._connection, self.host, self.port, ssl=context, backlog=1024))
+        self.port = self._server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+        self._server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lines = head.decode("latin-1").split("\r\n")
+                path = lines[0].split(" ")[1]
+                headers = dict((name.lower(), value.strip()) for name, _, value in
+                               (line.partition(":") for line in lines[1:] if line))
+                fault, _, argument = path.strip("/").partition("/")
+                if fault == "early":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                self.requests.append(Request(path, headers, body, number))
+                if not await FAULTS[fault](self, writer, argument):
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+
+def _answer(status: int, headers: str = "", body: bytes = b"") -> bytes:
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+async def _ok(_self, writer, _argument) -> bool:
+    writer.write(_answer(200, body=b"ok"))
+    return True
+
+
+async def _early(_self, _writer, _argument) -> bool:
+    return True
+
+
+async def _status(_self, writer, argument) -> bool:
+    """/status/CODE or /status/CODE/RETRY-AFTER"""
+    code, _, after = argument.partition("/")
+    writer.write(_answer(int(code), f"Retry-After: {after}\r\n" if after else ""))
+    return True
+
+
+async def _redirect(_self, writer, argument) -> bool:
+    """/redirect/CODE/PORT: to another port of this host."""
+    code, _, port = argument.partition("/")
+    writer.write(_answer(int(code), f"Location: http://127.0.0.1:{port}/canary\r\n"))
+    return True
+
+
+async def _silent(_self, _writer, _argument) -> bool:
+    await asyncio.sleep(60)
+    return False
+
+
+async def _slow(_self, writer, argument) -> bool:
+    await asyncio.sleep(float(argument))
+    writer.write(_answer(200))
+    return True
+
+
+async def _drip(writer, data: bytes, step: int = 1, pause: float = 0.2) -> None:
+    while True:
+        writer.write(data * step)
+        await writer.drain()
+        await asyncio.sleep(pause)
+
+
+async def _header_drip(_self, writer, _argument) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    await _drip(writer, b"a")
+
+
+async def _body_drip(_self, writer, argument) -> bool:
+    """/bodydrip/CODE"""
+    writer.write(f"HTTP/1.1 {argument} X\r\nContent-Length: 1000000\r\n\r\n".encode())
+    await _drip(writer, b"a")
+
+
+async def _body_endless(_self, writer, argument) -> bool:
+    """/endless/CODE"""
+    writer.write(f"HTTP/1.1 {argument} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    await _drip(writer, b"10000\r\n" + b"z" * 65536 + b"\r\n", pause=0)
+
+
+async def _header_flood(_self, writer, argument) -> bool:
+    """/headerflood/CODE"""
+    writer.write(f"HTTP/1.1 {argument} X\r\n".encode())
+    await _drip(writer, b"X-Flood: " + b"y" * 1000 + b"\r\n", pause=0)
+
+
+async def _interim(_self, writer, argument) -> bool:
+    """/interim/PAUSE: 1xx answers without end."""
+    await _drip(writer, b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", pause=float(argument))
+
+
+async def _bomb(_self, writer, _argument) -> bool:
+    body = gzip.compress(b"\0" * 50_000_000)
+    writer.write(_answer(200, "Content-Encoding: gzip\r\n", body))
+    return True
+
+
+async def _garbage(_self, writer, _argument) -> bool:
+    writer.write(b"\x00\xff\xfe not http at all\r\n\r\n")
+    return False
+
+
+async def _close(_self, _writer, _argument) -> bool:
+    """Reads the request in full, then closes."""
+    return False
+
+
+async def _reset(_self, writer, argument) -> bool:
+    """/reset or /reset/CODE: RST, before or in the middle of the answer's body."""
+    if argument:
+        writer.write(f"HTTP/1.1 {argument} X\r\nContent-Length: 100\r\n\r\nhalf".encode())
+        await writer.drain()
+        await asyncio.sleep(0.1)
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    return False
+
+
+async def _second(self, writer, argument) -> bool:
+    """The first request of a connection is answered, the second read in full and dropped."""
+    here = self.requests[-1].connection
+    if sum(1 for r in self.requests if r.connection == here) > 1:
+        return False
+    return await _ok(self, writer, argument)
+
+
+FAULTS = {
+    "ok": _ok, "canary": _ok, "early": _early, "status": _status, "redirect": _redirect,
+    "silent": _silent, "slow": _slow, "headerdrip": _header_drip, "bodydrip": _body_drip,
+    "endless": _body_endless, "headerflood": _header_flood, "interim": _interim, "bomb": _bomb,
+    "garbage": _garbage, "close": _close, "reset": _reset, "second": _second,
+}
