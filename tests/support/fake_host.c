@@ -334,6 +334,24 @@ const struct rider_event *fake_host_event(struct fake_host *fake,
     return &made->event;
 }
 
+/* Makes tickets[taken..n) offerable again. One completed although it was not
+ * taken is a breach; it and those before it count as taken. Needs the lock. */
+static size_t take_back(struct fake_host *fake, const uint64_t *tickets, size_t taken,
+                        size_t n)
+{
+    for (size_t i = n; i > taken; i--) {
+        struct ticket *ticket = &fake->tickets[tickets[i - 1] - TICKET_BASE];
+
+        if (ticket->state == TICKET_DONE) {
+            fake->counts.unknown_tickets++;
+            return i;
+        }
+        ticket->state = TICKET_MADE;
+        fake->n_open--;
+    }
+    return taken;
+}
+
 size_t fake_host_offer(struct fake_host *fake, const struct publisher_vtable *vt,
                        struct publisher *self, const struct rider_event *const *events,
                        size_t n)
@@ -360,14 +378,7 @@ size_t fake_host_offer(struct fake_host *fake, const struct publisher_vtable *vt
             fake->counts.unknown_tickets += taken - n;
             taken = n;
         }
-        for (size_t i = taken; i < n; i++) {
-            struct ticket *ticket = &fake->tickets[tickets[i] - TICKET_BASE];
-
-            /* Completed although it was not taken: a breach. */
-            fake->counts.unknown_tickets += ticket->state == TICKET_DONE;
-            fake->n_open -= ticket->state == TICKET_OPEN;
-            ticket->state = ticket->state == TICKET_OPEN ? TICKET_MADE : ticket->state;
-        }
+        taken = take_back(fake, tickets, taken, n);
         (void)pthread_mutex_unlock(&fake->lock);
     }
     free(tickets);
