@@ -5,7 +5,6 @@ import collections
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -58,8 +57,3 @@ def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_byte
     assert run.totals["breaches"] == 0
     assert run.totals["open"] == 0, "a ticket was never completed"
     return run
-
-
-def peak_child_kb() -> int:
-    """The largest resident size that any child had so far."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -189,6 +189,24 @@ static void print_stat(void *arg, const char *name, int is_counter, double value
     (void)printf(",\"%s\":%.0f", name, value);
 }
 
+/** The largest resident size of this process so far, in kB; 0: unknown. */
+static uint64_t peak_kb(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[128];
+    uint64_t kb = 0;
+
+    while (file != NULL && kb == 0 && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            kb = strtoull(line + 6, NULL, 10);
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return kb;
+}
+
 static void run(struct drive *drive, const struct publisher_vtable *vt,
                 struct publisher *self, uint64_t seconds)
 {
@@ -219,7 +237,7 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
     if (vt->stats != NULL) {
         vt->stats(self, print_stat, NULL);
     }
-    (void)printf("}\n");
+    (void)printf(",\"peak_kb\":%" PRIu64 "}\n", peak_kb());
 }
 
 static const struct publisher_vtable *load(const char *path)

@@ -199,7 +199,15 @@ async def _second(self, writer, argument) -> bool:
     return await _ok(self, writer, argument)
 
 
+async def _every_hundredth(self, writer, argument) -> bool:
+    """Hangs on events whose id ends in 50; a request takes 10 ms otherwise."""
+    if self.requests[-1].headers["webhook-id"].endswith("50"):
+        return await _silent(self, writer, argument)
+    return await _slow(self, writer, "0.01")
+
+
 FAULTS = {
+    "everyhundredth": _every_hundredth,
     "ok": _ok, "canary": _ok, "early": _early, "status": _status, "redirect": _redirect,
     "silent": _silent, "slow": _slow, "headerdrip": _header_drip, "bodydrip": _body_drip,
     "endless": _body_endless, "headerflood": _header_flood, "interim": _interim, "bomb": _bomb,
