@@ -18,8 +18,7 @@ struct route_rule {
 
 struct router;
 
-/** Copies the rules; their strings are borrowed and outlive the router. NULL
- *  when out of memory. */
+/** Copies the rules and their strings. NULL when out of memory. */
 struct router *router_create(const struct route_rule *rules, size_t n);
 void router_destroy(struct router *r);
 

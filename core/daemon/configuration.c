@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * configuration.c - one reading of the configuration file, shared by reference.
+ */
+#include "daemon/configuration.h"
+
+#include <stdlib.h>
+
+static int look_up(void *arg, const char *adapter_dir, const char *type,
+                   struct adapter_options *ret, struct rider_error *err)
+{
+    struct configuration_source *source = arg;
+    const struct publisher_vtable *vt = NULL;
+    int rc = 0;
+
+    if (source->registry == NULL) {
+        rc = plugin_registry_create(source->adapter_dir != NULL ? source->adapter_dir
+                                                                : adapter_dir,
+                                    &source->registry, err);
+    }
+    if (rc == 0) {
+        rc = plugin_registry_get(source->registry, type, &vt, err);
+    }
+    if (rc == 0) {
+        *ret = (struct adapter_options){vt->options, vt->option_size, vt->config_size,
+                                        vt->caps};
+    }
+    return rc;
+}
+
+int configuration_read(struct configuration_source *source, struct configuration **ret,
+                       struct buf *problems, struct rider_error *err)
+{
+    struct configuration *c = calloc(1, sizeof(*c));
+    const struct settings_load load = {
+        .path = source->path,
+        .default_adapter_dir = source->adapter_dir != NULL
+                                   ? source->adapter_dir
+                                   : source->default_adapter_dir,
+        .lookup = look_up,
+        .lookup_arg = source,
+    };
+
+    if (c == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    int rc = settings_read(&load, &c->settings, problems, err);
+    if (rc != 0) {
+        free(c);
+        return rc;
+    }
+    c->refs = 1;
+    *ret = c;
+    return 0;
+}
+
+struct configuration *configuration_ref(struct configuration *c)
+{
+    c->refs++;
+    return c;
+}
+
+void configuration_unref(struct configuration *c)
+{
+    if (c != NULL && --c->refs == 0) {
+        settings_destroy(c->settings);
+        free(c);
+    }
+}
+
+void configuration_source_done(struct configuration_source *source)
+{
+    plugin_registry_destroy(source->registry);
+    source->registry = NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * configuration.h - one reading of the configuration file, shared by reference.
+ *
+ * Lanes refer to the strings and options of the reading they were made from,
+ * so it lives until the last of them is gone, also after a reload.
+ * Thread: the main thread reads and releases; lanes only look at it.
+ */
+#ifndef DAEMON_CONFIGURATION_H
+#define DAEMON_CONFIGURATION_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "config/settings.h"
+#include "plugin/plugin_registry.h"
+
+struct configuration {
+    struct settings *settings;
+    unsigned int refs;
+};
+
+/** Where the file and the adapters are; strings are borrowed. */
+struct configuration_source {
+    const char *path;
+    const char *adapter_dir;         /* overrides the file's; or NULL */
+    const char *default_adapter_dir; /* when nobody names one */
+    struct plugin_registry
+        *registry; /* made at the first look-up, kept for later ones */
+};
+
+/** Reads and checks the file; `problems` gets one line a mistake or warning.
+ *  The caller has the only reference. Blocks on files, loads adapters. */
+int configuration_read(struct configuration_source *source, struct configuration **ret,
+                       struct buf *problems, struct rider_error *err) RIDER_MUST_CHECK;
+struct configuration *configuration_ref(struct configuration *c);
+/** Accepts NULL. */
+void configuration_unref(struct configuration *c);
+
+/** Ends the registry; every instance must be gone. */
+void configuration_source_done(struct configuration_source *source);
+
+#endif

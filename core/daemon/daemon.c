@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon.c - the main thread: start, signals, reload, drain.
+ *
+ * A reload reads the whole file, creates what is new, and only then touches
+ * what runs; a file with a mistake changes nothing. The process ends by itself
+ * even when an adapter hangs: a limit after the drain deadline cuts it off,
+ * which loses nothing, since only settled events are settled.
+ */
+#include "daemon/daemon.h"
+
+#include "admin/http_server.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/configuration.h"
+#include "daemon/lane_set.h"
+#include "daemon/monitor.h"
+#include "daemon/report.h"
+#include "daemon/sd_notify.h"
+#include "daemon/signals.h"
+#include "postrider/version.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROBLEMS_MAX   (256 * 1024)
+#define AFTER_DRAIN_MS 6000 /* adapter stop and lease release, with slack */
+#define WATCH_MS       1000
+#define EXIT_TEMPFAIL  75 /* sysexits.h */
+
+struct daemon {
+    struct configuration_source source;
+    struct configuration *configuration;
+    struct lane_set *lanes;
+    struct http_server *ops;
+    struct ops_source ops_source;
+    struct report report;
+    int signals;
+    char owner[128];
+};
+
+static void name_owner(struct daemon *d)
+{
+    char host[64] = "localhost";
+    struct prng g = prng_random();
+
+    (void)gethostname(host, sizeof(host) - 1);
+    host[sizeof(host) - 1] = '\0';
+    (void)snprintf(d->owner, sizeof(d->owner), "%s:%d:%06llx", host, (int)getpid(),
+                   (unsigned long long)(prng_next(&g) & 0xffffff));
+}
+
+static void print_problems(const struct buf *problems)
+{
+    const char *line = buf_text(problems);
+
+    while (*line != '\0') {
+        size_t len = strcspn(line, "\n");
+        log_warn("config", "config.problem", "%.*s", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static int read_configuration(struct daemon *d, struct configuration **ret,
+                              struct rider_error *err)
+{
+    struct buf problems = buf_make(PROBLEMS_MAX);
+    int rc = configuration_read(&d->source, ret, &problems, err);
+
+    print_problems(&problems);
+    buf_done(&problems);
+    return rc;
+}
+
+static int start_ops(struct daemon *d, struct rider_error *err)
+{
+    const char *listen = d->configuration->settings->ops.listen;
+
+    if (listen == NULL) {
+        return 0;
+    }
+    d->ops_source = (struct ops_source){.arg = &d->report,
+                                        .metrics = report_metrics,
+                                        .live = report_live,
+                                        .ready = report_ready};
+    const struct http_server_options options = {
+        .listen = listen, .handler = ops_routes_handle, .arg = &d->ops_source};
+    int rc = http_server_start(&options, &d->ops, err);
+    if (rc == 0) {
+        log_info("ops", "ops.listening", "serving metrics and health on http://%s",
+                 http_server_address(d->ops));
+    }
+    return rc;
+}
+
+static void set_log(const struct settings *s)
+{
+    log_setup((enum log_level)s->log.level, (enum log_format)s->log.format);
+}
+
+static void mark_generation(struct daemon *d)
+{
+    atomic_fetch_add(&d->report.generation, 1);
+    atomic_store(&d->report.last_reload_ok, true);
+    atomic_store(&d->report.last_reload_s, clock_wall_us() / 1000000);
+}
+
+static int start(struct daemon *d, struct rider_error *err)
+{
+    int rc = read_configuration(d, &d->configuration, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const struct settings *s = d->configuration->settings;
+    set_log(s);
+    log_info("daemon", "daemon.start",
+             "postrider %s starts as %s with %zu destinations", RIDER_VERSION, d->owner,
+             s->n_destinations);
+    rc = signals_open(&d->signals, err);
+    if (rc == 0) {
+        rc = monitor_create(s->source.dsn, s->source.retention_ms, &d->report.monitor,
+                            err);
+    }
+    if (rc == 0) {
+        rc = start_ops(d, err);
+    }
+    if (rc == 0) {
+        rc = lane_set_apply(d->lanes, d->configuration, d->source.registry, err);
+    }
+    return rc;
+}
+
+static int take_over(struct daemon *d, struct configuration *next,
+                     struct rider_error *err)
+{
+    int rc = lane_set_apply(d->lanes, next, d->source.registry, err);
+
+    if (rc != 0) {
+        configuration_unref(next);
+        return rc;
+    }
+    if (next->settings->ops.listen != NULL &&
+        d->configuration->settings->ops.listen != NULL &&
+        strcmp(next->settings->ops.listen, d->configuration->settings->ops.listen) !=
+            0) {
+        log_warn("config", "config.restart_needed",
+                 "ops.listen has changed: it takes a restart, ignoring");
+    }
+    monitor_set_source(d->report.monitor, next->settings->source.dsn,
+                       next->settings->source.retention_ms);
+    set_log(next->settings);
+    configuration_unref(d->configuration);
+    d->configuration = next;
+    mark_generation(d);
+    return 0;
+}
+
+static void reload(struct daemon *d)
+{
+    struct configuration *next = NULL;
+    struct rider_error err = {.text = ""};
+
+    sd_notify_send("RELOADING=1");
+    int rc = read_configuration(d, &next, &err);
+    if (rc == 0) {
+        rc = take_over(d, next, &err);
+    }
+    if (rc != 0) {
+        atomic_store(&d->report.last_reload_ok, false);
+        log_error("config", "config.refused", "%s, keeping the old configuration",
+                  err.text);
+    } else {
+        log_info("config", "config.reloaded", "configuration generation %llu is in use",
+                 (unsigned long long)atomic_load(&d->report.generation));
+    }
+    sd_notify_send("READY=1");
+}
+
+static void run_until_stop(struct daemon *d)
+{
+    struct pollfd fd = {.fd = d->signals, .events = POLLIN};
+
+    for (;;) {
+        enum signal_request request = signals_next(d->signals);
+        if (request == SIGNAL_STOP) {
+            return;
+        }
+        if (request == SIGNAL_RELOAD) {
+            reload(d);
+            continue;
+        }
+        (void)poll(&fd, 1, WATCH_MS);
+        sd_notify_send("WATCHDOG=1");
+    }
+}
+
+static void drain(struct daemon *d)
+{
+    struct pollfd fd = {.fd = d->signals, .events = POLLIN};
+    uint64_t drain_ms = d->configuration->settings->drain_ms;
+    uint64_t deadline = clock_mono_ms() + drain_ms;
+
+    sd_notify_send("STOPPING=1");
+    atomic_store(&d->report.draining, true);
+    log_info("daemon", "daemon.drain",
+             "stopping, waiting up to %llu ms for open deliveries",
+             (unsigned long long)drain_ms);
+    lane_set_stop(d->lanes, deadline);
+    while (!lane_set_has_ended(d->lanes)) {
+        (void)poll(&fd, 1, 20);
+        if (signals_next(d->signals) == SIGNAL_STOP) {
+            log_warn("daemon", "daemon.cut_off", "second stop request, ending at once");
+            _exit(EXIT_TEMPFAIL);
+        }
+        if (clock_mono_ms() > deadline + AFTER_DRAIN_MS) {
+            log_error(
+                "daemon", "daemon.cut_off",
+                "an adapter does not stop in time, ending; nothing is lost, what was "
+                "open is sent again");
+            _exit(EXIT_TEMPFAIL);
+        }
+    }
+}
+
+static void finish(struct daemon *d)
+{
+    http_server_stop(d->ops);
+    monitor_destroy(d->report.monitor);
+    lane_set_destroy(d->lanes);
+    configuration_unref(d->configuration);
+    configuration_source_done(&d->source);
+    if (d->signals >= 0) {
+        (void)close(d->signals);
+    }
+    free(d);
+}
+
+int daemon_run(const struct daemon_options *options, struct rider_error *err)
+{
+    struct daemon *d = calloc(1, sizeof(*d));
+
+    if (d == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    d->signals = -1;
+    d->source = (struct configuration_source){.path = options->config_path,
+                                              .adapter_dir = options->adapter_dir,
+                                              .default_adapter_dir =
+                                                  options->default_adapter_dir};
+    name_owner(d);
+    d->lanes = lane_set_create(d->owner);
+    d->report.lanes = d->lanes;
+    int rc = d->lanes == NULL ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
+                              : start(d, err);
+    if (rc == 0) {
+        mark_generation(d);
+        sd_notify_send("READY=1");
+        run_until_stop(d);
+        drain(d);
+        log_info("daemon", "daemon.stop", "stopped");
+    } else if (d->lanes != NULL) {
+        lane_set_stop(d->lanes, clock_mono_ms());
+    }
+    finish(d);
+    return rc;
+}

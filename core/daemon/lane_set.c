@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane_set.c - the lanes of one process.
+ */
+#include "daemon/lane_set.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lane_list {
+    struct lane_thread **items;
+    size_t n;
+};
+
+struct lane_set {
+    const char *owner;
+    struct configuration *configuration; /* of the last apply */
+    pthread_mutex_t lock;                /* guards lanes against each() */
+    struct lane_list lanes;
+};
+
+struct lane_set *lane_set_create(const char *owner)
+{
+    struct lane_set *set = calloc(1, sizeof(*set));
+
+    if (set != NULL) {
+        set->owner = owner;
+        (void)pthread_mutex_init(&set->lock, NULL);
+    }
+    return set;
+}
+
+static void destroy_all(struct lane_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        lane_thread_destroy(list->items[i]);
+    }
+    free(list->items);
+    *list = (struct lane_list){NULL, 0};
+}
+
+void lane_set_destroy(struct lane_set *set)
+{
+    if (set == NULL) {
+        return;
+    }
+    destroy_all(&set->lanes);
+    configuration_unref(set->configuration);
+    (void)pthread_mutex_destroy(&set->lock);
+    free(set);
+}
+
+/* The rules of every route that names destination `index`. */
+static struct router *make_router(const struct settings *s, size_t index)
+{
+    struct route_rule *rules = calloc(s->n_routes + 1, sizeof(*rules));
+    size_t n = 0;
+
+    if (rules == NULL) {
+        return NULL;
+    }
+    for (size_t r = 0; r < s->n_routes; r++) {
+        for (size_t t = 0; t < s->routes[r].n_to; t++) {
+            if (s->routes[r].to[t] == index) {
+                rules[n++] = (struct route_rule){s->routes[r].types,
+                                                 s->routes[r].aggregate_types};
+                break;
+            }
+        }
+    }
+    struct router *router = router_create(rules, n);
+    free(rules);
+    return router;
+}
+
+static bool same_source(const struct source_settings *a,
+                        const struct source_settings *b)
+{
+    return strcmp(a->dsn, b->dsn) == 0 && a->poll_min_ms == b->poll_min_ms &&
+           a->poll_max_ms == b->poll_max_ms && a->lease_ms == b->lease_ms &&
+           a->batch == b->batch;
+}
+
+/* The running lane that serves this destination unchanged, or NULL. */
+static struct lane_thread *find_unchanged(const struct lane_set *set,
+                                          const struct settings *s,
+                                          const struct destination_settings *d)
+{
+    if (set->configuration == NULL ||
+        !same_source(&set->configuration->settings->source, &s->source)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < set->lanes.n; i++) {
+        const struct destination_settings *have =
+            lane_thread_destination(set->lanes.items[i]);
+        if (strcmp(have->name, d->name) == 0 && have->fingerprint == d->fingerprint &&
+            !lane_thread_has_ended(set->lanes.items[i])) {
+            return set->lanes.items[i];
+        }
+    }
+    return NULL;
+}
+
+static int create_one(const struct lane_set *set, struct configuration *configuration,
+                      struct plugin_registry *registry, size_t index,
+                      struct lane_thread **ret, struct rider_error *err)
+{
+    const struct settings *s = configuration->settings;
+    struct lane_thread_config config = {
+        .configuration = configuration,
+        .destination = &s->destinations[index],
+        .owner = set->owner,
+    };
+    int rc =
+        plugin_registry_get(registry, config.destination->adapter, &config.vt, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    config.router = make_router(s, index);
+    if (config.router == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    return lane_thread_create(&config, ret, err);
+}
+
+/* What apply() is about to do: per destination of the new configuration, the
+ * lane that goes on or the one that was created. */
+struct plan {
+    struct lane_thread **lanes;
+    bool *is_new;
+    size_t n;
+};
+
+static void drop_plan(struct plan *plan, bool with_new)
+{
+    for (size_t i = 0; with_new && i < plan->n; i++) {
+        if (plan->is_new[i]) {
+            lane_thread_destroy(plan->lanes[i]);
+        }
+    }
+    free(plan->lanes);
+    free(plan->is_new);
+}
+
+static int make_plan(const struct lane_set *set, struct configuration *configuration,
+                     struct plugin_registry *registry, struct plan *plan,
+                     struct rider_error *err)
+{
+    const struct settings *s = configuration->settings;
+
+    *plan = (struct plan){
+        .lanes = calloc(s->n_destinations, sizeof(struct lane_thread *)),
+        .is_new = calloc(s->n_destinations, sizeof(bool)),
+    };
+    if (plan->lanes == NULL || plan->is_new == NULL) {
+        drop_plan(plan, false);
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        plan->lanes[i] = find_unchanged(set, s, &s->destinations[i]);
+        plan->is_new[i] = plan->lanes[i] == NULL;
+        int rc = 0;
+        if (plan->is_new[i]) {
+            rc = create_one(set, configuration, registry, i, &plan->lanes[i], err);
+        }
+        if (rc != 0) {
+            drop_plan(plan, true);
+            return rc;
+        }
+        plan->n++;
+    }
+    return 0;
+}
+
+static bool is_kept(const struct plan *plan, const struct lane_thread *lane)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        if (plan->lanes[i] == lane) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Stops, together, the lanes that the plan does not keep. */
+static void retire_lanes(struct lane_list *old, const struct plan *plan,
+                         uint64_t drain_ms)
+{
+    uint64_t deadline = clock_mono_ms() + drain_ms;
+
+    for (size_t i = 0; i < old->n; i++) {
+        if (!is_kept(plan, old->items[i])) {
+            lane_thread_stop(old->items[i], deadline);
+        }
+    }
+    for (size_t i = 0; i < old->n; i++) {
+        if (!is_kept(plan, old->items[i])) {
+            lane_thread_destroy(old->items[i]);
+        }
+    }
+    free(old->items);
+}
+
+static int start_new(const struct plan *plan, const struct settings *s,
+                     struct rider_error *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < plan->n; i++) {
+        if (!plan->is_new[i]) {
+            struct router *router = make_router(s, i);
+            if (router != NULL) {
+                lane_thread_set_router(plan->lanes[i], router);
+            }
+            continue;
+        }
+        int rc = lane_thread_start(plan->lanes[i], err);
+        first = first == 0 ? rc : first;
+    }
+    return first;
+}
+
+int lane_set_apply(struct lane_set *set, struct configuration *configuration,
+                   struct plugin_registry *registry, struct rider_error *err)
+{
+    struct plan plan;
+    int rc = make_plan(set, configuration, registry, &plan, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&set->lock);
+    struct lane_list old = set->lanes;
+    set->lanes = (struct lane_list){plan.lanes, plan.n};
+    (void)pthread_mutex_unlock(&set->lock);
+    retire_lanes(&old, &plan, configuration->settings->drain_ms);
+    rc = start_new(&plan, configuration->settings, err);
+    configuration_unref(set->configuration);
+    set->configuration = configuration_ref(configuration);
+    plan.lanes = NULL; /* the set's now */
+    drop_plan(&plan, false);
+    return rc;
+}
+
+void lane_set_stop(struct lane_set *set, uint64_t deadline_ms)
+{
+    for (size_t i = 0; i < set->lanes.n; i++) {
+        lane_thread_stop(set->lanes.items[i], deadline_ms);
+    }
+}
+
+bool lane_set_has_ended(const struct lane_set *set)
+{
+    for (size_t i = 0; i < set->lanes.n; i++) {
+        if (!lane_thread_has_ended(set->lanes.items[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void lane_set_each(struct lane_set *set,
+                   void (*fn)(void *arg, struct lane_thread *lane), void *arg)
+{
+    (void)pthread_mutex_lock(&set->lock);
+    for (size_t i = 0; i < set->lanes.n; i++) {
+        fn(arg, set->lanes.items[i]);
+    }
+    (void)pthread_mutex_unlock(&set->lock);
+}
