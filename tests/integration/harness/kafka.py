@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kafka.py - a real Apache Kafka broker, and librdkafka's mock cluster, for tests.
+
+Kafka is one KRaft node (broker and controller) on loopback ports, made of jars that Maven copies
+into a cache folder once: $POSTRIDER_CACHE, else ~/.cache/postrider. KafkaMock drives the
+program tests/brokers/kafka_mock.c through its standard input.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from typing import Any, Iterator, NamedTuple
+
+from . import ports
+from .wait import wait_until
+
+POM = pathlib.Path(__file__).resolve().parents[2] / "brokers" / "pom.xml"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder}/logs
+num.partitions=4
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable={auto_create}
+"""
+
+LOGGING = """\
+log4j.rootLogger=INFO, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=%d %p %c{1}: %m%n
+"""
+
+
+class KafkaUnavailable(RuntimeError):
+    """Kafka cannot be had here: no Java, no Maven, or no way to the jars."""
+
+
+class Record(NamedTuple):
+    """One consumed record; headers in order, repeated names included."""
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def cache_folder() -> pathlib.Path:
+    """Where downloads live between runs."""
+    base = os.environ.get("POSTRIDER_CACHE")
+    return pathlib.Path(base) if base else pathlib.Path.home() / ".cache" / "postrider"
+
+
+def jars() -> pathlib.Path:
+    """The folder with the broker's jars, filled by Maven on first use and after a change of pom.xml.
+
+    Raises KafkaUnavailable when that is not possible.
+    """
+    if shutil.which("java") is None:
+        raise KafkaUnavailable("java is not installed")
+    name = "kafka-" + hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    folder = cache_folder() / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(cache_folder() / (name + ".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _copy_jars(folder)
+    return folder
+
+
+def _copy_jars(folder: pathlib.Path) -> None:
+    if shutil.which("mvn") is None:
+        raise KafkaUnavailable("mvn is not installed")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        shutil.copy(POM, temporary)  # Maven must not write beside the source
+        done = subprocess.run(
+            ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={temporary}/lib"],
+            cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900,
+            check=False)
+        if done.returncode != 0:
+            raise KafkaUnavailable("mvn failed:\n" + (done.stdout + done.stderr)[-2000:])
+        os.rename(f"{temporary}/lib", folder)
+
+
+class Kafka:
+    """One real node. Use as a context manager, or call start() and stop()."""
+
+    def __init__(self, auto_create: bool = False, settings: dict[str, str] | None = None):
+        self._jars = jars()
+        self.folder = tempfile.mkdtemp(prefix="postrider-kafka-")
+        self.port, self._controller = ports.take(), ports.take()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.log_path = os.path.join(self.folder, "server.log")
+        self._process: subprocess.Popen | None = None
+        self._configure(auto_create, settings or {})
+
+    def _configure(self, auto_create: bool, settings: dict[str, str]) -> None:
+        text = PROPERTIES.format(controller=self._controller, broker=self.port, folder=self.folder,
+                                 auto_create=str(auto_create).lower())
+        text += "".join(f"{name}={value}\n" for name, value in settings.items())
+        pathlib.Path(self.folder, "server.properties").write_text(text, encoding="ascii")
+        pathlib.Path(self.folder, "log4j.properties").write_text(LOGGING, encoding="ascii")
+        cluster = self._tool("random-uuid").strip()
+        self._tool("format", "-t", cluster, "-c", f"{self.folder}/server.properties")
+
+    def _java(self, heap: str) -> list[str]:
+        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC",
+                f"-Dlog4j.configuration=file:{self.folder}/log4j.properties",
+                "-cp", f"{self._jars}/*"]
+
+    def _tool(self, *args: str) -> str:
+        done = subprocess.run([*self._java("128m"), "kafka.tools.StorageTool", *args],
+                              capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"StorageTool {args[0]} failed:\n{done.stdout}{done.stderr}"[-2000:])
+        return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    def __enter__(self) -> "Kafka":
+        return self.start()
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def start(self, timeout: float = 90.0) -> "Kafka":
+        """Starts the node and waits until it answers; returns itself."""
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(
+                [*self._java("512m"), "kafka.Kafka", f"{self.folder}/server.properties"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until(self._answers, f"Kafka answers (log: {self.log_path})", timeout, every=0.2)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            tail = pathlib.Path(self.log_path).read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise RuntimeError(f"Kafka ended with status {self._process.returncode}:\n{tail}")
+        with socket.create_connection(("127.0.0.1", self.port), 1):
+            pass
+        with self._admin() as admin:
+            return bool(admin.describe_cluster()["brokers"])
+
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self, timeout: float = 60.0) -> None:
+        """Stops the node in an orderly way; its data stays."""
+        self._end(signal.SIGTERM, timeout)
+
+    def kill(self) -> None:
+        """Ends the node at once, as a crash would; its data stays."""
+        self._end(signal.SIGKILL, 10.0)
+
+    def _end(self, how: signal.Signals, timeout: float) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+    def restart(self) -> None:
+        """Stops in an orderly way and starts again on the same port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Ends the node and removes its data."""
+        self.kill()
+        ports.release(self.port)
+        ports.release(self._controller)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[Any]:
+        from kafka.admin import KafkaAdminClient  # Debian package python3-kafka
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=20000)
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+    def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
+        """Creates a topic; `config` keys with '_' for '.': max_message_bytes="1000"."""
+        from kafka.admin import NewTopic
+        with self._admin() as admin:
+            admin.create_topics([NewTopic(
+                name, partitions, 1,
+                topic_configs={k.replace("_", "."): v for k, v in config.items()})])
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic and waits until it is gone."""
+        with self._admin() as admin:
+            admin.delete_topics([name])
+            wait_until(lambda: name not in admin.list_topics(), f"topic {name} is deleted")
+
+    def topics(self) -> set[str]:
+        """Names of all topics."""
+        with self._admin() as admin:
+            return set(admin.list_topics())
+
+    def consume_all(self, *topics: str, timeout: float = 120.0) -> list[Record]:
+        """Every record of the topics, from the beginning to the end as it is now, in the order of
+        each partition."""
+        return consume_all(self.bootstrap, *topics, timeout=timeout)
+
+
+def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Record]:
+    """As Kafka.consume_all() for any cluster. An independent client: python3-kafka."""
+    from kafka import KafkaConsumer, TopicPartition
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False,
+                             fetch_max_bytes=16 << 20, max_partition_fetch_bytes=16 << 20,
+                             max_poll_records=5000)
+    try:
+        parts = [TopicPartition(topic, number) for topic in topics
+                 for number in consumer.partitions_for_topic(topic) or ()]
+        if not parts:
+            return []
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        consumer.seek_to_beginning(*parts)
+        records: list[Record] = []
+
+        def read() -> bool:
+            for batch in consumer.poll(timeout_ms=500).values():
+                records.extend(Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value,
+                                      r.headers) for r in batch)
+            return all(consumer.position(part) >= ends[part] for part in parts)
+
+        wait_until(read, f"all records of {topics} are read", timeout, every=0)
+        return records
+    finally:
+        consumer.close(autocommit=False)
+
+
+class KafkaMock:
+    """librdkafka's mock cluster: fast, and faulty on command. Keeps at most 5 MiB or 100,000 records
+    a partition. Use as a context manager."""
+
+    PRODUCE = 0
+
+    def __init__(self, program: str, brokers: int = 1):
+        self._process = subprocess.Popen([program, str(brokers)], stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._lock = threading.Lock()
+        assert self._process.stdout is not None
+        word, _, self.bootstrap = self._process.stdout.readline().strip().partition(" ")
+        if word != "READY":
+            raise RuntimeError(f"{program} did not start")
+
+    def __enter__(self) -> "KafkaMock":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def command(self, text: str) -> None:
+        """Sends one command of kafka_mock.c. Raises RuntimeError when it is refused."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(text + "\n")
+            answer = self._process.stdout.readline().strip()
+        if answer != "OK":
+            raise RuntimeError(f"mock cluster: {text}: {answer or 'gone'}")
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Creates a topic; unknown ones come into being on first use."""
+        self.command(f"topic {name} {partitions}")
+
+    def fail_topic(self, name: str, code: int) -> None:
+        """Metadata requests answer `code` for the topic; 0 ends that."""
+        self.command(f"topicerr {name} {code}")
+
+    def fail_requests(self, code: int, count: int = 1, api: int = PRODUCE) -> None:
+        """The next requests of a kind get an error."""
+        self.command(f"err {api} {code} {count}")
+
+    def down(self, broker: int = 1) -> None:
+        """Closes a broker's listener and connections."""
+        self.command(f"down {broker}")
+
+    def up(self, broker: int = 1) -> None:
+        """Opens a broker's listener again."""
+        self.command(f"up {broker}")
+
+    def consume_all(self, *topics: str, timeout: float = 60.0) -> list[Record]:
+        """As Kafka.consume_all()."""
+        return consume_all(self.bootstrap, *topics, timeout=timeout)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
