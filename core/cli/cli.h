@@ -7,10 +7,15 @@
 
 #include "base/error.h"
 
-/** Runs the relay until it is told to stop; both paths are resolved already and
- *  `adapter_dir` is NULL unless the user named one: then it wins over the file's. */
-typedef int cli_run_fn(const char *config_path, const char *adapter_dir,
-                       struct rider_error *err);
+/** Where the relay finds its files; borrowed. */
+struct cli_run_paths {
+    const char *config_path;
+    const char *adapter_dir; /* the user's, which wins over the file's; or NULL */
+    const char *default_adapter_dir; /* when neither says */
+};
+
+/** Runs the relay until it is told to stop. */
+typedef int cli_run_fn(const struct cli_run_paths *paths, struct rider_error *err);
 
 /** What commands use and this module must not know. */
 struct cli_hooks {

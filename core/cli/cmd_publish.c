@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INPUT_LIMIT ((size_t)64 * 1024 * 1024)
 #define MAX_EVENTS  100000
@@ -56,6 +57,7 @@ static int from_flags(const struct cli_args *args, struct work *w,
                       struct rider_error *err)
 {
     const char *version = cli_arg(args, "version");
+    const char *payload = cli_arg(args, "payload");
     const char *payload_file = cli_arg(args, "payload-file");
     int64_t number = 0;
     int rc = allocate(w, 1, err);
@@ -64,8 +66,8 @@ static int from_flags(const struct cli_args *args, struct work *w,
         (parse_int(version, &number, NULL) != 0 || number < 1 || number > INT_MAX)) {
         rc = rider_fail(err, RIDER_E_CONFIG, "--version is not a whole number from 1");
     }
-    if (rc == 0 && payload_file != NULL) {
-        rc = cli_input_read(payload_file, &w->input, err);
+    if (rc == 0 && payload == NULL) {
+        rc = cli_input_read(payload_file == NULL ? "-" : payload_file, &w->input, err);
     }
     if (rc == 0 && strlen(buf_text(&w->input)) != w->input.len) {
         rc = rider_fail(err, RIDER_E_CONFIG, "the payload contains a NUL byte");
@@ -73,13 +75,15 @@ static int from_flags(const struct cli_args *args, struct work *w,
     if (rc != 0) {
         return rc;
     }
+    if (w->input.len > 0 && w->input.data[w->input.len - 1] == '\n') {
+        w->input.data[--w->input.len] = '\0'; /* the editor's, not the payload's */
+    }
     w->n = 1;
     w->events[0] = (struct outbox_new_event){
         .type = cli_arg(args, "type"),
         .aggregate_id = cli_arg(args, "aggregate-id"),
         .aggregate_type = cli_arg(args, "aggregate-type"),
-        .payload =
-            payload_file != NULL ? buf_text(&w->input) : cli_arg(args, "payload"),
+        .payload = payload == NULL ? buf_text(&w->input) : payload,
         .headers = cli_arg(args, "headers"),
         .event_id = cli_arg(args, "event-id"),
         .occurred_at = cli_arg(args, "occurred-at"),
@@ -194,26 +198,42 @@ static int write_events(const struct cli_args *args, struct work *w)
     return status;
 }
 
+/* What is given on the command line has to be whole: an event by options, whose
+ * payload may come from standard input, or lines, which may, too. */
+static const char *find_misuse(const struct cli_args *args)
+{
+    bool payload = cli_given(args, "payload") || cli_given(args, "payload-file");
+    bool event = cli_given(args, "type") || cli_given(args, "aggregate-id") || payload;
+
+    if (cli_given(args, "lines") && event) {
+        return "--lines goes without the options of a single event";
+    }
+    if (event && !(cli_given(args, "type") && cli_given(args, "aggregate-id"))) {
+        return "--type and --aggregate-id are both needed";
+    }
+    if (cli_given(args, "payload") && cli_given(args, "payload-file")) {
+        return "--payload and --payload-file are one too many";
+    }
+    if (!payload && !cli_given(args, "lines") && isatty(STDIN_FILENO) == 1) {
+        return "what to write? `postrider publish --help` has examples";
+    }
+    return NULL;
+}
+
 static int run(const struct cli_args *args, const struct cli_hooks *hooks)
 {
     RIDER_CLEANUP(work_done) struct work w = {.input = buf_make(INPUT_LIMIT)};
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     const char *lines = cli_arg(args, "lines");
-    bool payload = cli_given(args, "payload") || cli_given(args, "payload-file");
+    const char *misuse = find_misuse(args);
     int rc;
 
     (void)hooks;
-    if (lines == NULL &&
-        (!cli_given(args, "type") || !cli_given(args, "aggregate-id") || !payload)) {
-        return cli_fail_text(
-            CLI_USAGE, "publish: --type, --aggregate-id and --payload are needed, "
-                       "or --lines; `postrider publish --help` has examples");
+    if (misuse != NULL) {
+        return cli_fail_text(CLI_USAGE, "publish: %s", misuse);
     }
-    if (lines != NULL && (cli_given(args, "type") || payload)) {
-        return cli_fail_text(CLI_USAGE, "publish: --lines goes without --type and "
-                                        "--payload");
-    }
-    rc = lines != NULL ? from_lines(lines, &w, &err) : from_flags(args, &w, &err);
+    rc = cli_given(args, "type") ? from_flags(args, &w, &err)
+                                 : from_lines(lines == NULL ? "-" : lines, &w, &err);
     if (rc != 0) {
         return fail_data(&err);
     }
@@ -224,13 +244,13 @@ static const struct cli_flag flags[] = {
     {"type", 't', "TYPE", "what happened, for example REQUEST_SUBMITTED"},
     {"aggregate-id", 'a', "ID", "whose event it is: the ordering key"},
     {"aggregate-type", 0, "TYPE", "the kind of aggregate, for example request"},
-    {"payload", 'p', "JSON", "the payload, kept byte for byte"},
+    {"payload", 'p', "JSON", "the payload, kept byte for byte (standard input)"},
     {"payload-file", 0, "FILE", "the payload from a file; - is standard input"},
     {"version", 0, "N", "the version of the payload's schema (1)"},
     {"headers", 0, "JSON", "an object of strings that travels along"},
     {"event-id", 0, "UUID", "the id; the same id twice is written once"},
     {"occurred-at", 0, "TIME", "RFC 3339, for example 2026-01-31T12:00:00Z (now)"},
-    {"lines", 'l', "FILE", "one event a line, as JSON; - is standard input"},
+    {"lines", 'l', "FILE", "one event a line, as JSON (standard input)"},
     CLI_FLAG_CONFIG,
     CLI_FLAG_DSN,
     CLI_FLAG_JSON,
@@ -256,7 +276,7 @@ const struct cli_command cmd_publish = {
         "      -p '{\"title\":\"laptop\"}'\n"
         "  postrider publish --dsn 'dbname=app' --lines events.jsonl\n"
         "  echo '{\"type\":\"order.paid\",\"aggregateId\":\"7\",\"payload\":{}}' |\n"
-        "      postrider publish -c postrider.yaml --lines -\n",
+        "      postrider publish -c postrider.yaml\n",
     .flags = flags,
     .n_flags = sizeof(flags) / sizeof(flags[0]),
     .run = run,

@@ -10,13 +10,20 @@
 static int run(const struct cli_args *args, const struct cli_hooks *hooks)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
+    char default_dir[512];
+    const struct cli_run_paths paths = {
+        .config_path = cli_config_path(args),
+        .adapter_dir = cli_adapter_dir_override(args),
+        .default_adapter_dir = default_dir,
+    };
 
     if (hooks->run == NULL) {
         return cli_fail_text(CLI_INTERNAL, "this program was built without the relay");
     }
     /* The process holds passwords and payloads: no core dumps, no debuggers. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (hooks->run(cli_config_path(args), cli_adapter_dir_override(args), &err) != 0) {
+    if (cli_adapter_dir_default(default_dir, sizeof(default_dir), &err) != 0 ||
+        hooks->run(&paths, &err) != 0) {
         return cli_fail(&err);
     }
     return CLI_OK;
