@@ -33,9 +33,12 @@ static void markdown_cell(const char *text, struct buf *out)
 {
     for (; text != NULL && *text != '\0'; text++) {
         if (*text == '|') {
-            buf_putc(out, '\\');
+            buf_puts(out, "\\|");
+        } else if (*text == '\n') {
+            buf_putc(out, ' ');
+        } else {
+            buf_putc(out, *text);
         }
-        buf_putc(out, *text == '\n' ? ' ' : *text);
     }
 }
 

@@ -8,8 +8,8 @@
 
 #include "config/option_value.h"
 
-#define DAY_MS  (24 * 3600 * INT64_C(1000))
-#define HOUR_MS (3600 * INT64_C(1000))
+#define DAY_MS  INT64_C(86400000)
+#define HOUR_MS INT64_C(3600000)
 
 #define SOURCE(member, T)      RIDER_FIELD(struct source_settings, member, T)
 #define DESTINATION(member, T) RIDER_FIELD(struct destination_settings, member, T)

@@ -20,6 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* One thread only: nobody reads the environment meanwhile. */
+static int set_variable(const char *name, const char *value)
+{
+    return value == NULL ? unsetenv(name)          /* NOLINT(concurrency-mt-unsafe) */
+                         : setenv(name, value, 1); /* NOLINT(concurrency-mt-unsafe) */
+}
+
 /* ---- an adapter table, and files in a folder of their own ---- */
 
 struct demo_config {
@@ -178,7 +185,7 @@ static void test_everything_set(void **state)
     struct result r;
     (void)state;
 
-    assert_int_equal(setenv("T_DSN", "host=db password=x", 1), 0);
+    assert_int_equal(set_variable("T_DSN", "host=db password=x"), 0);
     read_text(&r, full);
     assert_string_equal(buf_text(&r.problems), "");
     assert_int_equal(r.rc, 0);
@@ -216,7 +223,7 @@ static void test_dsn_from_environment(void **state)
     struct result r;
     (void)state;
 
-    assert_int_equal(setenv("DATABASE_URL", "postgresql://db/x", 1), 0);
+    assert_int_equal(set_variable("DATABASE_URL", "postgresql://db/x"), 0);
     read_text(&r, "drain: 1s\n");
     assert_int_equal(r.rc, 0);
     assert_string_equal(r.settings->source.dsn, "postgresql://db/x");
@@ -224,7 +231,7 @@ static void test_dsn_from_environment(void **state)
     read_text(&r, "source: {dsn: dbname=y}\n");
     assert_string_equal(r.settings->source.dsn, "dbname=y");
     end(&r);
-    assert_int_equal(unsetenv("DATABASE_URL"), 0);
+    assert_int_equal(set_variable("DATABASE_URL", NULL), 0);
 }
 
 /* ---- bad files ---- */
@@ -467,10 +474,10 @@ static void test_shipped_files(void **state)
     char any[] = "any";
     (void)state;
 
-    assert_int_equal(setenv("DATABASE_URL", "postgresql://u:p@h/d", 1), 0);
-    assert_int_equal(setenv("PARTNERS_SECRET", "x", 1), 0);
-    assert_int_equal(setenv("WEBHOOK_SECRET", "x", 1), 0);
-    assert_int_equal(setenv("WEBHOOK_URL", "https://h/", 1), 0);
+    assert_int_equal(set_variable("DATABASE_URL", "postgresql://u:p@h/d"), 0);
+    assert_int_equal(set_variable("PARTNERS_SECRET", "x"), 0);
+    assert_int_equal(set_variable("WEBHOOK_SECRET", "x"), 0);
+    assert_int_equal(set_variable("WEBHOOK_URL", "https://h/"), 0);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         struct buf path = buf_make(4096);
         struct result r;
@@ -490,8 +497,8 @@ static void test_annotated_file_shows_defaults(void **state)
     char any[] = "any";
     (void)state;
 
-    assert_int_equal(setenv("DATABASE_URL", "dbname=x", 1), 0);
-    assert_int_equal(setenv("PARTNERS_SECRET", "x", 1), 0);
+    assert_int_equal(set_variable("DATABASE_URL", "dbname=x"), 0);
+    assert_int_equal(set_variable("PARTNERS_SECRET", "x"), 0);
     load(&shown, TEST_DATA_DIR "/../../config/postrider.yaml", any);
     assert_int_equal(shown.rc, 0);
     read_text(&bare, minimal);
@@ -521,7 +528,7 @@ static int enter_folder(void **state)
 {
     (void)state;
     return mkdtemp(folder) == NULL || chdir(folder) != 0 ||
-           unsetenv("DATABASE_URL") != 0;
+           set_variable("DATABASE_URL", NULL) != 0;
 }
 
 static int leave_folder(void **state)
