@@ -110,6 +110,16 @@ static struct webhook_transfer *spare_transfer(struct webhook_client *client)
     return webhook_transfer_create(client->config, &client->guard);
 }
 
+/** Ends a transfer and keeps its handle for the next one. */
+static void put_back(struct webhook_client *client, struct webhook_transfer *transfer)
+{
+    if (webhook_transfer_end(transfer)) {
+        LIST_INSERT_HEAD(&client->spare, transfer, link);
+    } else {
+        webhook_transfer_destroy(transfer);
+    }
+}
+
 /** Starts one delivery. 0, or -1 with the completion in *ret. */
 static int start_one(struct webhook_client *client, struct webhook_endpoint *endpoint,
                      struct webhook_delivery *delivery, struct rider_result *ret)
@@ -142,8 +152,7 @@ static int start_one(struct webhook_client *client, struct webhook_endpoint *end
     }
     webhook_transfer_begin(transfer, endpoint, delivery, headers);
     if (!webhook_loop_add(client->loop, transfer->easy)) {
-        webhook_transfer_end(transfer);
-        LIST_INSERT_HEAD(&client->spare, transfer, link);
+        put_back(client, transfer);
         return -1;
     }
     LIST_INSERT_HEAD(&client->active, transfer, link);
@@ -209,8 +218,7 @@ static void finish_one(struct webhook_client *client, struct webhook_transfer *t
     }
     webhook_loop_remove(client->loop, transfer->easy);
     LIST_REMOVE(transfer, link);
-    webhook_transfer_end(transfer);
-    LIST_INSERT_HEAD(&client->spare, transfer, link);
+    put_back(client, transfer);
     client->in_flight--;
     complete(client, delivery, result);
     if (result->outcome == RIDER_UNAVAILABLE) {

@@ -191,6 +191,13 @@ static CURLcode set_callbacks(CURL *easy, struct webhook_transfer *transfer)
     return rc != CURLE_OK ? rc : curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
 
+static bool set_up(struct webhook_transfer *transfer)
+{
+    return set_limits(transfer->easy, transfer->config) == CURLE_OK &&
+           set_texts(transfer->easy, transfer->config) == CURLE_OK &&
+           set_callbacks(transfer->easy, transfer) == CURLE_OK;
+}
+
 struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
                                                  struct webhook_guard *guard)
 {
@@ -199,11 +206,10 @@ struct webhook_transfer *webhook_transfer_create(const struct webhook_config *co
     if (transfer == NULL) {
         return NULL;
     }
+    transfer->config = config;
     transfer->guard = guard;
     transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL || set_limits(transfer->easy, config) != CURLE_OK ||
-        set_texts(transfer->easy, config) != CURLE_OK ||
-        set_callbacks(transfer->easy, transfer) != CURLE_OK) {
+    if (transfer->easy == NULL || !set_up(transfer)) {
         webhook_transfer_destroy(transfer);
         return NULL;
     }
@@ -270,12 +276,21 @@ struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *t
     return exchange;
 }
 
-void webhook_transfer_end(struct webhook_transfer *transfer)
+bool webhook_transfer_end(struct webhook_transfer *transfer)
 {
+    bool usable = true;
+
+    if (transfer->requests > 1) {
+        /* libcurl counts its repetitions over the life of a handle and gives up at
+         * the sixth; only a reset sets that count back. */
+        curl_easy_reset(transfer->easy);
+        usable = set_up(transfer);
+    }
     (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
     (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
     transfer->endpoint = NULL;
     transfer->delivery = NULL;
+    return usable;
 }

@@ -20,6 +20,7 @@
 struct webhook_transfer {
     LIST_ENTRY(webhook_transfer) link;
     CURL *easy;
+    const struct webhook_config *config;
     struct webhook_guard *guard;
     struct webhook_endpoint *endpoint;
     struct webhook_delivery *delivery;
@@ -50,7 +51,8 @@ void webhook_transfer_begin(struct webhook_transfer *transfer,
 struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
                                                 CURLcode code, int64_t now);
 
-/** Releases what begin() took, so that the handle can be used again. */
-void webhook_transfer_end(struct webhook_transfer *transfer);
+/** Releases what begin() took. False: out of memory, the handle cannot be used again
+ *  and has to be destroyed. */
+bool webhook_transfer_end(struct webhook_transfer *transfer);
 
 #endif
