@@ -18,10 +18,10 @@ packages() {
         echo libjansson-dev libyaml-dev libssl-dev
         ;;
     postgres) echo postgresql psql:postgresql-client ;;
-    rabbitmq) echo rabbitmq-server ;;
-    kafka) echo java:default-jre-headless mvn:maven ;;
+    rabbitmq) echo rabbitmq-server curl:curl ;;
+    kafka) echo java:default-jre-headless mvn:maven kcat:kcat ;;
     tests)
-        echo libcmocka-dev curl:curl node:nodejs npm:npm promtool:prometheus
+        echo libcmocka-dev node:nodejs npm:npm promtool:prometheus
         echo python3 python3-pytest python3-psycopg2 python3-pika python3-kafka python3-yaml
         ;;
     *)

@@ -102,7 +102,8 @@ if [ -n "$kafka" ] && ! deploy/install-deps.sh kafka; then
 fi
 mkdir -p "$results"
 rm -f "$results"/*.xml
-if [ -n "$kafka" ] && ! tests/brokers/fetch-kafka.sh; then
+fetch_kafka() { (cd tests/integration && "$python" -c 'from harness.kafka import jars; print("Kafka:", jars())'); }
+if [ -n "$kafka" ] && ! fetch_kafka; then
     kafka=
     kafka_missing=1
 fi

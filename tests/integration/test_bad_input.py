@@ -76,7 +76,7 @@ def test_what_is_no_plain_yaml_is_refused(complaints, text):
 
 def test_missing_configuration_file_is_named(postrider, tmp_path):
     done = run(postrider, "run", "-c", str(tmp_path / "none.yaml"))
-    assert done.returncode == EX_CONFIG or done.returncode == 66
+    assert done.returncode == EX_CONFIG, done
     assert "none.yaml" in done.stderr
 
 
@@ -139,7 +139,7 @@ RIDER_EXPORT const struct publisher_vtable *rider_publisher_entry(void)
 
 @pytest.mark.parametrize("magic, major, said", [
     ("RIDER_PUBLISHER_MAGIC", "RIDER_PUBLISHER_ABI_MAJOR + 1", r"ABI"),
-    ("0x12345678u", "RIDER_PUBLISHER_ABI_MAJOR", r"magic|not a Postrider adapter|no Postrider adapter"),
+    ("0x12345678u", "RIDER_PUBLISHER_ABI_MAJOR", r"not built with"),
 ])
 def test_adapter_of_another_abi_is_refused(good, adapters, complaints, root, tmp_path, magic, major, said):
     source = tmp_path / "wrong.c"
@@ -232,7 +232,7 @@ def kafka_dead() -> dict:
     ("SELECT outbox.publish('t', '', '{}')", "aggregate_id"),
     ("SELECT outbox.publish(NULL, 'a', '{}')", "type"),
     ("SELECT outbox.publish('', 'a', '{}')", "type"),
-    (r"SELECT outbox.publish('t', 'a', '{\"x\":\"\u0000\"}')", "nul"),
+    (r"""SELECT outbox.publish('t', 'a', '{"x":"\u0000"}')""", "nul"),
 ])
 def test_bad_event_is_refused_in_the_writers_transaction(db, sql, said):
     db.run("CREATE TABLE state (n int)")
@@ -250,7 +250,8 @@ def test_bad_event_is_refused_in_the_writers_transaction(db, sql, said):
 
 
 def test_publish_command_refuses_what_is_no_json(postrider, db):
-    done = run(postrider, "publish", "--dsn", db.dsn, "--type", "t", "--aggregate-id", "a", stdin="{oops")
+    done = run(postrider, "publish", "--dsn", db.dsn, "--type", "t", "--aggregate-id", "a",
+               "--payload", "{oops")
     assert done.returncode == 65, done
     assert "JSON" in done.stderr
     assert db.value("SELECT count(*) FROM outbox.event") == 0
