@@ -66,8 +66,12 @@ static void print_in_units(uint64_t value, const uint64_t *factors,
 {
     size_t i = 0;
 
-    while (factors[i] > 1 && (value == 0 || value % factors[i] != 0)) {
-        i++;
+    if (value == 0) {
+        buf_putc(out, '0');
+        return;
+    }
+    while (value % factors[i] != 0) {
+        i++; /* the last factor is 1 */
     }
     buf_printf(out, "%" PRIu64 "%s", value / factors[i], names[i]);
 }

@@ -168,6 +168,7 @@ static const struct {
     {"topic: a\nwait: 5\n",
      "f:2:7: wait: expected a duration such as 250ms, 5s, 2m, 1h or 7d, got \"5\"\n"},
     {"topic: a\nwait: 2m\n", "f:2:7: wait: must be between 10ms and 90s, got 2m\n"},
+    {"topic: a\nwait: 0\n", "f:2:7: wait: must be between 10ms and 90s, got 0\n"},
     {"topic: a\nsize: 1TB\n",
      "f:2:7: size: expected a size such as 512, 64KB, 16MB or 1GB, got \"1TB\"\n"},
     {"topic: a\nsize: 1\n", "f:2:7: size: must be between 1KB and 16MB, got 1\n"},
