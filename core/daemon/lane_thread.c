@@ -220,27 +220,31 @@ static void take_new_router(struct lane_thread *t)
     }
 }
 
-/* One turn: everything that can be done, then a wait for news or `until`. */
-static void turn(struct lane_thread *t, uint64_t until)
+/* Everything that can be done now. */
+static void work(struct lane_thread *t)
+{
+    take_new_router(t);
+    lane_pg_step(t->pg, clock_mono_ms());
+    lane_step(t->lane);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Waits for news, or until something is due. */
+static void wait_for_news(struct lane_thread *t, uint64_t until)
 {
     struct pollfd fds[2];
     uint64_t now = clock_mono_ms();
-    uint64_t at = until;
+    uint64_t at = earlier(until, now + TURN_MAX_MS);
 
-    take_new_router(t);
-    lane_pg_step(t->pg, now);
-    lane_step(t->lane);
-    if (lane_deadline(t->lane) < at) {
-        at = lane_deadline(t->lane);
-    }
-    if (lane_pg_deadline(t->pg) < at) {
-        at = lane_pg_deadline(t->pg);
-    }
+    at = earlier(at, lane_deadline(t->lane));
+    at = earlier(at, lane_pg_deadline(t->pg));
     fds[0] = (struct pollfd){.fd = inbox_fd(t->inbox), .events = POLLIN};
     fds[1].fd = lane_pg_fd(t->pg, &fds[1].events);
-    now = clock_mono_ms();
-    int wait = at <= now ? 0 : at - now > TURN_MAX_MS ? TURN_MAX_MS : (int)(at - now);
-    (void)poll(fds, 2, wait);
+    (void)poll(fds, 2, at <= now ? 0 : (int)(at - now));
 }
 
 static void run_until_stopped(struct lane_thread *t)
@@ -253,7 +257,8 @@ static void run_until_stopped(struct lane_thread *t)
             ask_adapter(t);
             report_at = now + REPORT_INTERVAL_MS;
         }
-        turn(t, report_at);
+        work(t);
+        wait_for_news(t, report_at);
     }
 }
 
@@ -262,8 +267,8 @@ static void drain(struct lane_thread *t)
     uint64_t stop_by = atomic_load(&t->stop_by_ms);
 
     lane_drain(t->lane);
-    while (!lane_is_quiet(t->lane) && clock_mono_ms() < stop_by) {
-        turn(t, stop_by);
+    for (work(t); !lane_is_quiet(t->lane) && clock_mono_ms() < stop_by; work(t)) {
+        wait_for_news(t, stop_by);
     }
 }
 
@@ -281,8 +286,8 @@ static void release(struct lane_thread *t)
     uint64_t limit = clock_mono_ms() + RELEASE_LIMIT_MS;
 
     lane_release(t->lane);
-    while (!lane_is_released(t->lane) && clock_mono_ms() < limit) {
-        turn(t, limit);
+    for (work(t); !lane_is_released(t->lane) && clock_mono_ms() < limit; work(t)) {
+        wait_for_news(t, limit);
     }
     if (!lane_is_released(t->lane)) {
         log_warn(t->destination->name, "lane.not_released",

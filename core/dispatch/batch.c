@@ -2,7 +2,7 @@
 /*
  * batch.c - the deliveries of one read, their memory, and how far they are.
  *
- * Strings and bodies live in the batch's arena, so a thousand events cost a
+ * Strings and bodies live in the batch's bump memory, so a thousand events cost a
  * handful of allocations, and all of them go at once.
  */
 #include "dispatch/batch.h"
@@ -44,7 +44,7 @@ void batch_destroy(struct batch *b)
     drop_parks(b);
     snapshot_unref(b->snap);
     snapshot_unref(b->win);
-    arena_done(&b->arena);
+    bump_done(&b->memory);
     free(b->items);
     free(b);
 }
@@ -73,7 +73,7 @@ void batch_reset(struct batch *b, enum batch_kind kind)
     b->last_seq = 0;
     b->n = b->done = b->submitted = b->settled = b->open = b->unwritten = 0;
     b->charged = 0;
-    arena_reset(&b->arena);
+    bump_reset(&b->memory);
 }
 
 static uint64_t mix(uint64_t h, const void *data, size_t len)
@@ -104,9 +104,9 @@ uint64_t batch_key_hash(struct rider_bytes aggregate_type,
     return h == 0 ? 1 : h;
 }
 
-static int copy_bytes(struct arena *a, struct rider_bytes from, struct rider_bytes *to)
+static int copy_bytes(struct bump *a, struct rider_bytes from, struct rider_bytes *to)
 {
-    void *p = arena_alloc(a, from.len + 1);
+    void *p = bump_alloc(a, from.len + 1);
 
     if (p == NULL) {
         return RIDER_E_NOMEM;
@@ -119,13 +119,13 @@ static int copy_bytes(struct arena *a, struct rider_bytes from, struct rider_byt
     return 0;
 }
 
-static int copy_headers(struct arena *a, const struct event_row *row,
+static int copy_headers(struct bump *a, const struct event_row *row,
                         struct rider_event *ev)
 {
     if (row->n_headers == 0) {
         return 0;
     }
-    struct rider_header *headers = arena_alloc(a, row->n_headers * sizeof(*headers));
+    struct rider_header *headers = bump_alloc(a, row->n_headers * sizeof(*headers));
     if (headers == NULL) {
         return RIDER_E_NOMEM;
     }
@@ -140,7 +140,7 @@ static int copy_headers(struct arena *a, const struct event_row *row,
     return 0;
 }
 
-static int fill_event(struct arena *a, const struct event_row *row, uint32_t envelope,
+static int fill_event(struct bump *a, const struct event_row *row, uint32_t envelope,
                       struct rider_event *ev)
 {
     struct rider_bytes id = {row->id, EVENT_ID_LEN};
@@ -166,7 +166,7 @@ struct delivery *batch_append(struct batch *b, const struct event_row *row,
     struct delivery *d = &b->items[b->n];
 
     memset(d, 0, sizeof(*d));
-    if (fill_event(&b->arena, row, envelope, &d->event) != 0) {
+    if (fill_event(&b->memory, row, envelope, &d->event) != 0) {
         return NULL;
     }
     d->batch = b;
@@ -180,5 +180,5 @@ struct delivery *batch_append(struct batch *b, const struct event_row *row,
 
 size_t batch_bytes(const struct batch *b)
 {
-    return b->arena.bytes + b->n * sizeof(*b->items);
+    return b->memory.bytes + b->n * sizeof(*b->items);
 }

@@ -11,7 +11,7 @@
 #define DISPATCH_BATCH_H
 
 #include "base/error.h"
-#include "dispatch/arena.h"
+#include "dispatch/bump.h"
 #include "dispatch/delivery.h"
 #include "dispatch/event_row.h"
 #include "dispatch/snapshot.h"
@@ -37,7 +37,7 @@ struct batch {
     size_t open;      /* items that are not DONE */
     size_t unwritten; /* ROWS: done items whose row is not written yet */
     size_t charged;   /* bytes counted against the lane's budget */
-    struct arena arena;
+    struct bump memory;
 };
 
 /** Room for `cap` deliveries, or NULL when out of memory. */

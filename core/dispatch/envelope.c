@@ -199,12 +199,12 @@ static struct rider_header attribute(const char *name, const void *value, size_t
 }
 
 /* Attributes of the binary mode, their names without any protocol's prefix. */
-static int add_attributes(const struct event_row *row, struct arena *a,
+static int add_attributes(const struct event_row *row, struct bump *a,
                           struct rider_event *ev)
 {
     struct rider_bytes traceparent = find_traceparent(row);
-    struct rider_header *attrs = arena_alloc(a, CE_MAX_ATTR * sizeof(*attrs));
-    char *text = arena_alloc(a, FIXED_MAX + ESCAPE_MAX * row->aggregate_type.len);
+    struct rider_header *attrs = bump_alloc(a, CE_MAX_ATTR * sizeof(*attrs));
+    char *text = bump_alloc(a, FIXED_MAX + ESCAPE_MAX * row->aggregate_type.len);
     size_t n = 0;
 
     if (attrs == NULL || text == NULL) {
@@ -222,7 +222,7 @@ static int add_attributes(const struct event_row *row, struct arena *a,
     attrs[n++] = attribute("time", source_end, (size_t)(time_end - source_end));
     attrs[n++] = attribute("dataversion", time_end, (size_t)(version_end - time_end));
     if (traceparent.len > 0) {
-        const void *copy = arena_copy(a, traceparent.data, traceparent.len);
+        const void *copy = bump_copy(a, traceparent.data, traceparent.len);
         if (copy == NULL) {
             return RIDER_E_NOMEM;
         }
@@ -234,9 +234,9 @@ static int add_attributes(const struct event_row *row, struct arena *a,
 }
 
 static int render_payload(uint32_t envelope, const struct event_row *row,
-                          struct arena *a, struct rider_event *ev)
+                          struct bump *a, struct rider_event *ev)
 {
-    const void *copy = arena_copy(a, row->payload.data, row->payload.len);
+    const void *copy = bump_copy(a, row->payload.data, row->payload.len);
 
     if (copy == NULL) {
         return RIDER_E_NOMEM;
@@ -246,14 +246,14 @@ static int render_payload(uint32_t envelope, const struct event_row *row,
     return envelope == RIDER_ENVELOPE_CE_BINARY ? add_attributes(row, a, ev) : 0;
 }
 
-int envelope_render(uint32_t envelope, const struct event_row *row, struct arena *a,
+int envelope_render(uint32_t envelope, const struct event_row *row, struct bump *a,
                     struct rider_event *ev)
 {
     ev->envelope = envelope;
     if (envelope == RIDER_ENVELOPE_PAYLOAD || envelope == RIDER_ENVELOPE_CE_BINARY) {
         return render_payload(envelope, row, a, ev);
     }
-    char *start = arena_alloc(a, worst_case(row));
+    char *start = bump_alloc(a, worst_case(row));
     if (start == NULL) {
         return RIDER_E_NOMEM;
     }
@@ -261,7 +261,7 @@ int envelope_render(uint32_t envelope, const struct event_row *row, struct arena
     char *payload = NULL;
     char *end = cloudevent ? put_cloudevent(start, row, &payload)
                            : put_canonical(start, row, &payload);
-    arena_trim(a, start, (size_t)(end - start));
+    bump_trim(a, start, (size_t)(end - start));
     ev->body = (struct rider_bytes){start, (size_t)(end - start)};
     ev->payload = (struct rider_bytes){payload, row->payload.len};
     ev->content_type =

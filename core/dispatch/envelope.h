@@ -10,14 +10,14 @@
 #ifndef DISPATCH_ENVELOPE_H
 #define DISPATCH_ENVELOPE_H
 
-#include "dispatch/arena.h"
+#include "dispatch/bump.h"
 #include "dispatch/event_row.h"
 #include "postrider/publisher.h"
 
 /** Fills body, payload, content_type and attributes of `ev`, whose other
  *  fields are set already; memory comes from `a`. Returns 0, or
- *  RIDER_E_NOMEM. Thread: the arena's. */
-int envelope_render(uint32_t envelope, const struct event_row *row, struct arena *a,
+ *  RIDER_E_NOMEM. Thread: the memory's. */
+int envelope_render(uint32_t envelope, const struct event_row *row, struct bump *a,
                     struct rider_event *ev);
 
 /** True for a W3C trace context header of version 00 (section 3.2). */

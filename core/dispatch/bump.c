@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arena.c - memory that is freed all at once.
+ * bump.c - memory that is freed all at once.
  */
-#include "dispatch/arena.h"
+#include "dispatch/bump.h"
 
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_FIRST ((size_t)16 * 1024)
-#define ARENA_CHUNK ((size_t)256 * 1024) /* chunks double up to this */
-#define ARENA_ALIGN alignof(max_align_t)
+#define BUMP_FIRST ((size_t)16 * 1024)
+#define BUMP_CHUNK ((size_t)256 * 1024) /* chunks double up to this */
+#define BUMP_ALIGN alignof(max_align_t)
 
-struct arena_chunk {
-    struct arena_chunk *next;
+struct bump_chunk {
+    struct bump_chunk *next;
     size_t used, cap;
     alignas(max_align_t) unsigned char data[];
 };
 
 static size_t aligned(size_t size)
 {
-    return (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
+    return (size + BUMP_ALIGN - 1) & ~(BUMP_ALIGN - 1);
 }
 
-static struct arena_chunk *add_chunk(struct arena *a, size_t need)
+static struct bump_chunk *add_chunk(struct bump *a, size_t need)
 {
-    size_t cap = a->chunks == NULL ? ARENA_FIRST : a->chunks->cap * 2;
+    size_t cap = a->chunks == NULL ? BUMP_FIRST : a->chunks->cap * 2;
 
-    cap = cap > ARENA_CHUNK ? ARENA_CHUNK : cap;
+    cap = cap > BUMP_CHUNK ? BUMP_CHUNK : cap;
     cap = need > cap ? need : cap;
-    struct arena_chunk *chunk = malloc(sizeof(*chunk) + cap);
+    struct bump_chunk *chunk = malloc(sizeof(*chunk) + cap);
 
     if (chunk == NULL) {
         return NULL;
@@ -42,13 +42,13 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t need)
     return chunk;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+void *bump_alloc(struct bump *a, size_t size)
 {
     if (size > SIZE_MAX / 2) {
         return NULL;
     }
     size_t need = aligned(size);
-    struct arena_chunk *chunk = a->chunks;
+    struct bump_chunk *chunk = a->chunks;
 
     if (chunk == NULL || chunk->cap - chunk->used < need) {
         chunk = add_chunk(a, need);
@@ -62,9 +62,9 @@ void *arena_alloc(struct arena *a, size_t size)
     return p;
 }
 
-void arena_trim(struct arena *a, void *last, size_t used)
+void bump_trim(struct bump *a, void *last, size_t used)
 {
-    struct arena_chunk *chunk = a->chunks;
+    struct bump_chunk *chunk = a->chunks;
     size_t start = (size_t)((unsigned char *)last - chunk->data);
     size_t end = start + aligned(used);
 
@@ -72,9 +72,9 @@ void arena_trim(struct arena *a, void *last, size_t used)
     chunk->used = end;
 }
 
-void *arena_copy(struct arena *a, const void *data, size_t len)
+void *bump_copy(struct bump *a, const void *data, size_t len)
 {
-    void *p = arena_alloc(a, len);
+    void *p = bump_alloc(a, len);
 
     if (p != NULL && len > 0) {
         memcpy(p, data, len);
@@ -82,15 +82,15 @@ void *arena_copy(struct arena *a, const void *data, size_t len)
     return p;
 }
 
-void arena_reset(struct arena *a)
+void bump_reset(struct bump *a)
 {
-    struct arena_chunk *keep = NULL;
+    struct bump_chunk *keep = NULL;
 
     while (a->chunks != NULL) {
-        struct arena_chunk *chunk = a->chunks;
+        struct bump_chunk *chunk = a->chunks;
 
         a->chunks = chunk->next;
-        if (chunk->cap <= ARENA_CHUNK && (keep == NULL || keep->cap < chunk->cap)) {
+        if (chunk->cap <= BUMP_CHUNK && (keep == NULL || keep->cap < chunk->cap)) {
             free(keep);
             keep = chunk;
         } else {
@@ -105,10 +105,10 @@ void arena_reset(struct arena *a)
     a->bytes = 0;
 }
 
-void arena_done(struct arena *a)
+void bump_done(struct bump *a)
 {
     while (a->chunks != NULL) {
-        struct arena_chunk *chunk = a->chunks;
+        struct bump_chunk *chunk = a->chunks;
 
         a->chunks = chunk->next;
         free(chunk);
