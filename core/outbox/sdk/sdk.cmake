@@ -25,11 +25,14 @@ foreach(target postrider_sdk postrider_sdk_static)
     PRIVATE ${PROJECT_SOURCE_DIR}/core)
 endforeach()
 
-# Everything is hidden elsewhere; here the linker script says what is public.
+# Everything is hidden elsewhere; here the linker script says what is public. A library,
+# because its options come after those of postrider_build_flags.
+add_library(postrider_sdk_visible INTERFACE)
+target_compile_options(postrider_sdk_visible INTERFACE -fvisibility=default)
+target_link_libraries(postrider_sdk PRIVATE $<BUILD_INTERFACE:postrider_sdk_visible>)
 set_target_properties(postrider_sdk PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0
   EXPORT_NAME postrider LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/sdk/exports.map)
 set_target_properties(postrider_sdk_static PROPERTIES EXPORT_NAME postrider_static)
-target_compile_options(postrider_sdk PRIVATE -fvisibility=default)
 target_link_options(postrider_sdk PRIVATE
   -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/sdk/exports.map)
 
@@ -38,6 +41,8 @@ configure_package_config_file(sdk/PostriderConfig.cmake.in
   ${CMAKE_CURRENT_BINARY_DIR}/PostriderConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/PostriderConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
+# The file finds its prefix by its own place, so that an installed tree can be moved.
+file(RELATIVE_PATH sdk_prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(sdk/postrider.pc.in ${CMAKE_CURRENT_BINARY_DIR}/postrider.pc @ONLY)
 
 # Component sdk: cmake --install BUILD --component sdk
