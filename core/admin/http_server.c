@@ -252,11 +252,11 @@ static enum MHD_Result finish_request(const struct http_server *server,
     return send_response(connection, &res, false);
 }
 
-/* MHD_AccessHandlerCallback: its eight parameters are the library's. */
+/* MHD_AccessHandlerCallback: the eight parameters are prescribed. */
+/* NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result answer(void *arg, struct MHD_Connection *connection,
-                              const char *path, /* NOLINT */
-                              const char *method, const char *version, const char *data,
-                              size_t *len, void **request_slot)
+                              const char *path, const char *method, const char *version,
+                              const char *data, size_t *len, void **request_slot)
 {
     struct http_server *server = arg;
     struct request *request = *request_slot;
@@ -292,34 +292,41 @@ static void request_completed(void *arg, struct MHD_Connection *connection,
     (void)pthread_mutex_unlock(&server->lock);
 }
 
-/* A listening socket, or a negative code. */
+static bool listen_on(int fd, struct listen_address *address)
+{
+    int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+           (address->addr.any.sa_family != AF_INET6 ||
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+           bind(fd, &address->addr.any, address->len) == 0 && listen(fd, 128) == 0 &&
+           getsockname(fd, &address->addr.any, &address->len) == 0;
+}
+
 static int open_socket(struct http_server *server, int *ret_fd, struct rider_error *err)
 {
     struct listen_address address;
-    int on = 1;
     int rc = listen_address_parse(server->options.listen, &address, err);
 
     if (rc != 0) {
         return rc;
     }
-    RIDER_CLEANUP_FD int fd = socket(address.addr.any.sa_family,
-                                     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address.addr.any.sa_family,
+                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return rider_fail_errno(err, RIDER_E_IO, errno, "could not open a socket");
     }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        (address.addr.any.sa_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
-        bind(fd, &address.addr.any, address.len) != 0 || listen(fd, 128) != 0 ||
-        getsockname(fd, &address.addr.any, &address.len) != 0) {
-        return rider_fail_errno(err, RIDER_E_IO, errno, "could not listen on \"%s\"",
+    if (!listen_on(fd, &address)) {
+        int errnum = errno;
+
+        (void)close(fd);
+        return rider_fail_errno(err, RIDER_E_IO, errnum, "could not listen on \"%s\"",
                                 server->options.listen);
     }
     /* Both families keep the port at the same place. */
     server->port = ntohs(address.addr.v4.sin_port);
     listen_address_format(&address.addr.any, server->address);
     *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CAPACITY (16u * 1024 * 1024)
+#define MAX_CAPACITY 16777216u
 #define NONE         UINT32_MAX
 
 struct slot {

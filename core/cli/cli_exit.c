@@ -44,22 +44,22 @@ static const struct {
     {CLI_CONFIG, "configuration: the file, an adapter or the schema is wrong"},
 };
 
-enum cli_exit cli_exit_of(enum rider_code code)
+int cli_exit_of(enum rider_code code)
 {
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         if (statuses[i].code == code) {
-            return statuses[i].status;
+            return (int)statuses[i].status;
         }
     }
     return CLI_INTERNAL;
 }
 
-enum cli_exit cli_fail(const struct rider_error *err)
+int cli_fail(const struct rider_error *err)
 {
     return cli_fail_text(cli_exit_of(err->code), "%s", err->text);
 }
 
-enum cli_exit cli_fail_text(enum cli_exit status, const char *fmt, ...)
+int cli_fail_text(int status, const char *fmt, ...)
 {
     va_list ap;
 

@@ -23,14 +23,13 @@ enum cli_exit {
 };
 
 /** The exit status for an error code. */
-enum cli_exit cli_exit_of(enum rider_code code);
+int cli_exit_of(enum rider_code code);
 
 /** Says "postrider: <text>" on standard error and returns the exit status. */
-enum cli_exit cli_fail(const struct rider_error *err);
+int cli_fail(const struct rider_error *err);
 
 /** The same with a text and status of the caller's own. */
-enum cli_exit cli_fail_text(enum cli_exit status, const char *fmt, ...)
-    RIDER_PRINTF_LIKE(2, 3);
+int cli_fail_text(int status, const char *fmt, ...) RIDER_PRINTF_LIKE(2, 3);
 
 /** Appends the table of exit statuses. */
 void cli_exit_describe(FILE *out);

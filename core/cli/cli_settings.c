@@ -130,7 +130,7 @@ int cli_settings_open(const struct cli_args *args, struct cli_settings *ret)
     int rc = cli_settings_read(args, ret, &err);
 
     (void)fputs(buf_text(&ret->problems), stderr);
-    return rc == 0 ? CLI_OK : (int)cli_fail(&err);
+    return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
 /* Whether the user, or the installation, has a configuration file. */
@@ -151,7 +151,7 @@ static int read_dsn(const struct cli_args *args, struct cli_settings *s)
     int rc = settings_read(&load, &s->settings, &s->problems, &err);
 
     (void)fputs(buf_text(&s->problems), stderr);
-    return rc == 0 ? CLI_OK : (int)cli_fail(&err);
+    return rc == 0 ? CLI_OK : cli_fail(&err);
 }
 
 int cli_dsn(const struct cli_args *args, struct cli_settings *s, const char **ret_dsn)

@@ -172,7 +172,7 @@ static int check_all(const struct cli_args *args, struct cli_settings *s)
     if (!good) {
         return CLI_CONFIG;
     }
-    return cli_given(args, "database") ? check_database(s) : (int)CLI_OK;
+    return cli_given(args, "database") ? check_database(s) : CLI_OK;
 }
 
 static int print_json(const struct cli_settings *s, const char *path, int status)

@@ -226,7 +226,7 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
         return cli_fail(&err);
     }
     options.n_keys = keys.n;
-    return serve(&options, &printer, &err) == 0 ? CLI_OK : (int)cli_fail(&err);
+    return serve(&options, &printer, &err) == 0 ? CLI_OK : cli_fail(&err);
 }
 
 static const struct cli_flag flags[] = {
