@@ -109,29 +109,37 @@ static bool is_reserved(struct rider_bytes name)
     return false;
 }
 
-/** Length of the well-formed UTF-8 sequence at `s` (RFC 3629), 0 for none. */
+/** Length of the well-formed UTF-8 sequence at `s`, 0 for none. */
 static size_t utf8_sequence(const unsigned char *s, size_t left)
 {
-    size_t len = s[0] < 0x80                   ? 1
-                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-                 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                               : 0;
+    /* RFC 3629 section 4: first byte, range of the second, length. */
+    static const struct {
+        unsigned char first, last, low, high, len;
+    } forms[] = {
+        {0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    size_t form = 0;
 
-    if (len == 0 || len > left) {
+    while (form < sizeof(forms) / sizeof(forms[0]) && s[0] > forms[form].last) {
+        form++;
+    }
+    if (form == sizeof(forms) / sizeof(forms[0]) || s[0] < forms[form].first ||
+        forms[form].len > left) {
         return 0;
     }
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
+    for (size_t i = 1; i < forms[form].len; i++) {
+        unsigned char low = i == 1 ? forms[form].low : 0x80;
+        unsigned char high = i == 1 ? forms[form].high : 0xbf;
+
+        if (s[i] < low || s[i] > high) {
             return 0;
         }
     }
-    /* Overlong forms, surrogates, beyond U+10FFFF. */
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) {
-        return 0;
-    }
-    return len;
+    return forms[form].len;
 }
 
 static bool is_utf8(struct rider_bytes text)
