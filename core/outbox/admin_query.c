@@ -7,7 +7,7 @@
  * so that asking stays cheap while a destination is down.
  *
  * Invariant: nothing here writes, except outbox_events_insert() through the SDK.
- * Not here: formatting (cli/), the relay's own statements (lane_store.c).
+ * Not here: formatting (cli/), the relay's own statements (lane_sql.c).
  */
 #include "outbox/admin_query.h"
 
@@ -19,105 +19,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_OF(number)  TEXT_OF_(number)
-#define TEXT_OF_(number) #number
-
 /* jit: a large log's estimate passes its threshold, and compiling takes longer than
  * the answer. The planner settings are the relay's, for the same reason: statistics
  * are stale after every burst. */
-static const char BEGIN_READ[] =
+static const char begin_read[] =
     "SET jit = off; SET enable_seqscan = off;"
     "SET enable_hashjoin = off; SET enable_mergejoin = off;"
     "SET statement_timeout = '10s';"
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-static const char META_SQL[] = "SELECT m.schema_version, m.strict_types::int,"
+static const char meta_sql[] = "SELECT m.schema_version, m.strict_types::int,"
                                " (m.system_identifier = c.system_identifier)::int "
                                "FROM outbox.meta m, pg_catalog.pg_control_system() c";
 
-/* Each range of outbox.backlog is capped by itself: neither is read beyond it. */
-static const char LANES_SQL[] =
+/* $1 is the cap: what is behind the cursor is read up to one row more. */
+static const char lanes_sql[] =
     "SELECT l.lane, l.destination, l.part, l.state,"
     " CASE WHEN v.valid THEN l.owner ELSE '' END, COALESCE(l.cause, ''),"
-    " CASE WHEN v.valid THEN (extract(epoch FROM l.lease_until - clock_timestamp())"
-    " * 1000)::bigint ELSE 0 END,"
-    " LEAST(b.n, " TEXT_OF(
-        OUTBOX_BACKLOG_CAP) "),"
-                            " (b.n > " TEXT_OF(
-                                OUTBOX_BACKLOG_CAP) ")::int,"
-                                                    " COALESCE(GREATEST((extract(epoch "
-                                                    "FROM clock_timestamp()"
-                                                    " - LEAST(b.oldest, p.oldest)) * "
-                                                    "1000)::bigint, 1), 0) "
-                                                    "FROM outbox.lane l "
-                                                    "CROSS JOIN LATERAL (SELECT "
-                                                    "l.owner IS NOT NULL"
-                                                    " AND COALESCE(l.lease_until > "
-                                                    "clock_timestamp(), false) AS "
-                                                    "valid) v "
-                                                    "CROSS JOIN LATERAL ("
-                                                    " SELECT count(*) AS n, "
-                                                    "min(x.occurred_at) AS oldest FROM "
-                                                    "("
-                                                    "  SELECT e.occurred_at FROM ("
-                                                    "   (SELECT a.seq, a.xid, "
-                                                    "a.occurred_at FROM outbox.event a"
-                                                    "    WHERE a.xid >= "
-                                                    "pg_snapshot_xmax(l.snap) ORDER BY "
-                                                    "a.xid, a.seq)"
-                                                    "   UNION ALL"
-                                                    "   SELECT c.seq, c.xid, "
-                                                    "c.occurred_at FROM "
-                                                    "pg_snapshot_xip(l.snap) i(xid)"
-                                                    "   JOIN outbox.event c ON c.xid = "
-                                                    "i.xid) e"
-                                                    "  WHERE "
-                                                    "(pg_visible_in_snapshot(e.xid, "
-                                                    "l.win) AND e.seq <= l.win_seq) IS "
-                                                    "NOT TRUE"
-                                                    "  LIMIT " TEXT_OF(
-                                                        OUTBOX_BACKLOG_CAP) " + 1) x) "
-                                                                            "b "
-                                                                            "CROSS "
-                                                                            "JOIN "
-                                                                            "LATERAL ("
-                                                                            " SELECT "
-                                                                            "min(e."
-                                                                            "occurred_"
-                                                                            "at) AS "
-                                                                            "oldest "
-                                                                            "FROM "
-                                                                            "outbox."
-                                                                            "delivery d"
-                                                                            " JOIN "
-                                                                            "outbox."
-                                                                            "event e "
-                                                                            "ON e.seq "
-                                                                            "= d.seq "
-                                                                            "WHERE "
-                                                                            "d.lane = "
-                                                                            "l.lane"
-                                                                            " AND "
-                                                                            "d.state "
-                                                                            "NOT IN "
-                                                                            "('"
-                                                                            "DELIVERED'"
-                                                                            ", "
-                                                                            "'DISCARDED"
-                                                                            "') AND "
-                                                                            "d.state "
-                                                                            "<> "
-                                                                            "'DEAD') p "
-                                                                            "ORDER BY "
-                                                                            "l."
-                                                                            "destinatio"
-                                                                            "n, l.part";
+    " CASE WHEN v.valid"
+    "  THEN (extract(epoch FROM l.lease_until - clock_timestamp()) * 1000)::bigint"
+    "  ELSE 0 END,"
+    " LEAST(b.n, $1::bigint), (b.n > $1::bigint)::int,"
+    " COALESCE(GREATEST((extract(epoch FROM"
+    "  clock_timestamp() - LEAST(b.oldest, p.oldest)) * 1000)::bigint, 1), 0) "
+    "FROM outbox.lane l "
+    "CROSS JOIN LATERAL (SELECT l.owner IS NOT NULL"
+    " AND COALESCE(l.lease_until > clock_timestamp(), false) AS valid) v "
+    "CROSS JOIN LATERAL ("
+    " SELECT count(*) AS n, min(x.occurred_at) AS oldest FROM ("
+    "  SELECT e.occurred_at FROM ("
+    "   (SELECT a.seq, a.xid, a.occurred_at FROM outbox.event a"
+    "    WHERE a.xid >= pg_snapshot_xmax(l.snap) ORDER BY a.xid, a.seq)"
+    "   UNION ALL"
+    "   SELECT c.seq, c.xid, c.occurred_at FROM pg_snapshot_xip(l.snap) i(xid)"
+    "   JOIN outbox.event c ON c.xid = i.xid) e"
+    "  WHERE (pg_visible_in_snapshot(e.xid, l.win)"
+    "   AND e.seq <= l.win_seq) IS NOT TRUE"
+    "  LIMIT $1::bigint + 1) x) b "
+    "CROSS JOIN LATERAL ("
+    " SELECT min(e.occurred_at) AS oldest"
+    " FROM outbox.delivery d JOIN outbox.event e ON e.seq = d.seq"
+    " WHERE d.lane = l.lane"
+    " AND d.state NOT IN ('DELIVERED', 'DISCARDED') AND d.state <> 'DEAD') p "
+    "ORDER BY l.destination, l.part";
 
-static const char DELIVERIES_SQL[] =
+static const char deliveries_sql[] =
     "SELECT d.lane, d.state, COALESCE(d.cause, ''), count(*) FROM outbox.delivery d "
     "WHERE d.state NOT IN ('DELIVERED', 'DISCARDED') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
 
-static const char EVENT_SQL[] =
+static const char event_sql[] =
     "SELECT seq, event_id, type, aggregate_type, aggregate_id, version,"
     " (extract(epoch FROM occurred_at) * 1000000)::bigint, payload, headers "
     "FROM outbox.event WHERE event_id = $1::uuid";
@@ -150,7 +100,7 @@ static int open_reader(const char *dsn, PGconn **ret, struct rider_error *err)
     RIDER_CLEANUP_PTR(PQfinish) PGconn *conn = NULL;
     int code = pg_sync_open(dsn, "postrider status", &conn, err);
     if (code == 0) {
-        code = pg_sync_exec(conn, BEGIN_READ, err);
+        code = pg_sync_exec(conn, begin_read, err);
     }
     if (code != 0) {
         return code;
@@ -174,7 +124,7 @@ static int read_meta(PGconn *conn, struct outbox_status *status,
                      struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQclear) PGresult *result = NULL;
-    int code = pg_sync_query(conn, META_SQL, 0, NULL, &result, err);
+    int code = pg_sync_query(conn, meta_sql, 0, NULL, &result, err);
     if (code != 0) {
         return code;
     }
@@ -263,12 +213,16 @@ void outbox_status_destroy(struct outbox_status *status)
 static int read_status(PGconn *conn, struct status_owner *owner,
                        struct rider_error *err)
 {
+    char cap[16];
+    const char *const values[] = {cap};
+
+    (void)snprintf(cap, sizeof cap, "%d", OUTBOX_BACKLOG_CAP);
     int code = read_meta(conn, &owner->status, err);
     if (code == 0) {
-        code = pg_sync_query(conn, LANES_SQL, 0, NULL, &owner->lanes, err);
+        code = pg_sync_query(conn, lanes_sql, 1, values, &owner->lanes, err);
     }
     if (code == 0) {
-        code = pg_sync_query(conn, DELIVERIES_SQL, 0, NULL, &owner->deliveries, err);
+        code = pg_sync_query(conn, deliveries_sql, 0, NULL, &owner->deliveries, err);
     }
     return code == 0 ? fill_status(owner, err) : explain_failure(code, err);
 }
@@ -336,7 +290,7 @@ int outbox_event_read(const char *dsn, const char *event_id,
     if (code != 0) {
         return code;
     }
-    code = pg_sync_query(conn, EVENT_SQL, 1, values, &row, err);
+    code = pg_sync_query(conn, event_sql, 1, values, &row, err);
     if (code != 0) {
         return explain_failure(code, err);
     }

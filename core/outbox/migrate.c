@@ -22,7 +22,7 @@
 
 /* Names are bound in pg_catalog, and a backslash in a literal is a backslash,
  * whatever the database or the role sets. The key is "postride" in ASCII. */
-static const char BEGIN_LOCKED[] = "BEGIN;"
+static const char begin_locked[] = "BEGIN;"
                                    "SET LOCAL search_path = pg_catalog, pg_temp;"
                                    "SET LOCAL standard_conforming_strings = on;"
                                    "SET LOCAL statement_timeout = 0;"
@@ -157,7 +157,7 @@ static int apply(PGconn *conn, struct step *step, const struct schema_migration 
                  int *version, struct rider_error *err)
 {
     step->name = m->name;
-    if (pg_sync_exec(conn, BEGIN_LOCKED, err) != 0 ||
+    if (pg_sync_exec(conn, begin_locked, err) != 0 ||
         apply_locked(conn, step, m, version, err) != 0) {
         return roll_back(conn, m->name, err);
     }
@@ -167,7 +167,7 @@ static int apply(PGconn *conn, struct step *step, const struct schema_migration 
 static int apply_roles(PGconn *conn, struct step *step, struct rider_error *err)
 {
     step->name = "roles";
-    if (pg_sync_exec(conn, BEGIN_LOCKED, err) != 0 ||
+    if (pg_sync_exec(conn, begin_locked, err) != 0 ||
         pg_sync_exec(conn, schema_roles_sql, err) != 0 ||
         pg_sync_exec(conn, "COMMIT", err) != 0) {
         return roll_back(conn, step->name, err);

@@ -6,7 +6,7 @@
  * into a struct rider_error, notices as single lines.
  *
  * Invariant: no error text holds the connection string or a value of a row.
- * Not here: transactions (the callers'), pipelining (pg_conn.c).
+ * Not here: transactions (the callers'), pipelining (pg_pipe.c).
  */
 #include "outbox/pg_sync.h"
 
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ONE_LINE 400
+#define ONE_LINE ((size_t)400)
 
 /** Copies `text` on one line, without the line break that libpq ends with. */
 static void one_line(const char *text, char out[ONE_LINE])

@@ -6,7 +6,7 @@
  * time, each waited for. Error texts carry the server's primary message and
  * SQLSTATE and leave out DETAIL and CONTEXT, which quote values of the row.
  * Thread: one at a time a connection. Blocking: every call.
- * Not here: the lanes' pipelined connection (pg_conn.h).
+ * Not here: the lanes' pipelined connection (pg_pipe.h).
  */
 #ifndef OUTBOX_PG_SYNC_H
 #define OUTBOX_PG_SYNC_H

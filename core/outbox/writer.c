@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char PUBLISH[] =
+static const char publish_sql[] =
     "SELECT outbox.publish(type => $1::text, aggregate_id => $2::text, "
     "payload => $3::json, aggregate_type => $4::text, version => $5::int, "
     "headers => $6::json, event_id => $7::uuid, occurred_at => $8::timestamptz)";
@@ -279,7 +279,7 @@ int rider_outbox_write(struct pg_conn *conn, const struct rider_outbox_event *ev
         [P_OCCURRED_AT] = event->occurred_at,
     };
     PGresult *result =
-        PQexecParams(conn, PUBLISH, N_PARAMETERS, NULL, values, NULL, NULL, 0);
+        PQexecParams(conn, publish_sql, N_PARAMETERS, NULL, values, NULL, NULL, 0);
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) {
         status = refused(conn, result, event->headers != NULL, &why);
     } else if (ret_event_id != NULL) {

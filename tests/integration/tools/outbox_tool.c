@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_OUTPUT   (16u * 1024u * 1024u)
+#define MAX_OUTPUT   ((size_t)16 << 20)
 #define MAX_INSERTED 8
 
 static int failed(const struct rider_error *err)
