@@ -124,13 +124,13 @@ void cli_settings_done(struct cli_settings *s)
     s->registry = NULL;
 }
 
-int cli_settings_open(const struct cli_args *args, struct cli_settings *ret)
+/* A file that is missing or unreadable is a mistake of the configuration as well:
+ * trying again, as after another I/O error, does not help. */
+static int fail_reading(const struct rider_error *err)
 {
-    struct rider_error err = {.code = RIDER_OK, .text = ""};
-    int rc = cli_settings_read(args, ret, &err);
+    int status = cli_fail(err);
 
-    (void)fputs(buf_text(&ret->problems), stderr);
-    return rc == 0 ? CLI_OK : cli_fail(&err);
+    return status == CLI_IO ? CLI_CONFIG : status;
 }
 
 /* Whether the user, or the installation, has a configuration file. */
@@ -150,8 +150,11 @@ static int read_dsn(const struct cli_args *args, struct cli_settings *s)
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     int rc = settings_read(&load, &s->settings, &s->problems, &err);
 
-    (void)fputs(buf_text(&s->problems), stderr);
-    return rc == 0 ? CLI_OK : cli_fail(&err);
+    /* The only problem may be the summary itself. */
+    if (strncmp(buf_text(&s->problems), err.text, strlen(err.text)) != 0 || rc == 0) {
+        (void)fputs(buf_text(&s->problems), stderr);
+    }
+    return rc == 0 ? CLI_OK : fail_reading(&err);
 }
 
 int cli_dsn(const struct cli_args *args, struct cli_settings *s, const char **ret_dsn)

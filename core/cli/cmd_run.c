@@ -5,7 +5,9 @@
 #include "cli/cli_command.h"
 #include "cli/cli_settings.h"
 
+#include <errno.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 static int run(const struct cli_args *args, const struct cli_hooks *hooks)
 {
@@ -19,6 +21,12 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
 
     if (hooks->run == NULL) {
         return cli_fail_text(CLI_INTERNAL, "this program was built without the relay");
+    }
+    /* As with any mistake of the configuration, a restart would not help. */
+    if (access(paths.config_path, R_OK) != 0) {
+        (void)rider_fail_errno(&err, RIDER_E_CONFIG, errno, "could not read \"%s\"",
+                               paths.config_path);
+        return cli_fail(&err);
     }
     /* The process holds passwords and payloads: no core dumps, no debuggers. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
