@@ -32,23 +32,23 @@ static bool add(struct headers *h, struct rider_bytes name, struct rider_bytes v
     return true;
 }
 
-/* Keeps prefix + data[len] in the scratch space. */
+/* Keeps prefix and tail as one text in the scratch space. */
 static bool keep(struct headers *h, const char *prefix, struct rider_bytes tail,
                  struct rider_bytes *ret)
 {
-    size_t prefix_len = strlen(prefix);
+    struct rider_bytes head = text_bytes(prefix);
     size_t room = sizeof(h->scratch) - h->scratch_used;
     char *at = h->scratch + h->scratch_used;
 
-    if (tail.len > room || prefix_len > room - tail.len) {
+    if (tail.len > room || head.len > room - tail.len) {
         return false;
     }
-    memcpy(at, prefix, prefix_len);
+    memcpy(at, head.data, head.len);
     if (tail.len > 0) {
-        memcpy(at + prefix_len, tail.data, tail.len);
+        memcpy(at + head.len, tail.data, tail.len);
     }
-    h->scratch_used += prefix_len + tail.len;
-    *ret = (struct rider_bytes){at, prefix_len + tail.len};
+    h->scratch_used += head.len + tail.len;
+    *ret = (struct rider_bytes){at, head.len + tail.len};
     return true;
 }
 

@@ -144,7 +144,9 @@ void output_put(struct output *out, const char *data, size_t len, bool one_line)
 
         memcpy(at, data, n);
         for (size_t i = 0; one_line && i < n; i++) {
-            at[i] = at[i] == '\n' || at[i] == '\r' ? ' ' : at[i];
+            if (at[i] == '\n' || at[i] == '\r') {
+                at[i] = ' ';
+            }
         }
         out->used += n;
         data += n;

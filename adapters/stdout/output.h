@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OUTPUT_BUFFER_SIZE (64u * 1024u)
+#define OUTPUT_BUFFER_SIZE 65536u
 
 struct output {
     const char *path; /* borrowed; NULL: standard output */

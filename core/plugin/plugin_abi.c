@@ -20,7 +20,7 @@
      sizeof(((struct publisher_vtable *)0)->member))
 
 /* The configuration of an adapter is small; a huge size is a broken table. */
-#define CONFIG_SIZE_MAX (1024u * 1024u)
+#define CONFIG_SIZE_MAX 1048576u
 
 static int check_version(const struct publisher_vtable *theirs, struct rider_error *err)
 {

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,26 +82,37 @@ static int check_trust(const struct stat *st, const char *what, const char *path
     return 0;
 }
 
+/* Applies the rules to an open directory or file. */
+static int check_open(int fd, bool want_file, const char *path, struct rider_error *err)
+{
+    const char *what = want_file ? "adapter" : "adapter directory";
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return rider_fail_errno(err, RIDER_E_IO, errno, "could not inspect %s \"%s\"",
+                                what, path);
+    }
+    if (want_file && !S_ISREG(st.st_mode)) {
+        return rider_fail(err, RIDER_E_PERMISSION, "%s \"%s\" is not a regular file",
+                          what, path);
+    }
+    return check_trust(&st, what, path, err);
+}
+
 static int open_directory(const char *dir, struct rider_error *err)
 {
-    struct stat st;
-    RIDER_CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0) {
         return rider_fail_errno(err, errno == ENOENT ? RIDER_E_NOT_FOUND : RIDER_E_IO,
                                 errno, "could not open adapter directory \"%s\"", dir);
     }
-    if (fstat(fd, &st) < 0) {
-        return rider_fail_errno(err, RIDER_E_IO, errno,
-                                "could not inspect adapter directory \"%s\"", dir);
-    }
-    int r = check_trust(&st, "adapter directory", dir, err);
+    int r = check_open(fd, false, dir, err);
     if (r < 0) {
+        (void)close(fd);
         return r;
     }
-    int checked = fd;
-    fd = -1;
-    return checked;
+    return fd;
 }
 
 static int fail_open(const char *path, const char *type, int errnum,
@@ -124,7 +136,6 @@ int plugin_file_open(const char *dir, const char *type, struct rider_error *err)
 {
     char name[sizeof(PREFIX) + PLUGIN_TYPE_MAX + sizeof(SUFFIX)];
     char path[384]; /* for messages; a longer one is cut there */
-    struct stat st;
 
     int r = plugin_file_check_type(type, err);
     if (r < 0) {
@@ -139,24 +150,14 @@ int plugin_file_open(const char *dir, const char *type, struct rider_error *err)
     (void)snprintf(path, sizeof(path), "%.300s/%.*s", dir, (int)sizeof(name), name);
 
     /* O_NONBLOCK: opening a named pipe must not wait for its writer. */
-    RIDER_CLEANUP_FD int fd =
-        openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return fail_open(path, type, errno, err);
     }
-    if (fstat(fd, &st) < 0) {
-        return rider_fail_errno(err, RIDER_E_IO, errno,
-                                "could not inspect adapter \"%s\"", path);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return rider_fail(err, RIDER_E_PERMISSION,
-                          "adapter \"%s\" is not a regular file", path);
-    }
-    r = check_trust(&st, "adapter", path, err);
+    r = check_open(fd, true, path, err);
     if (r < 0) {
+        (void)close(fd);
         return r;
     }
-    int checked = fd;
-    fd = -1;
-    return checked;
+    return fd;
 }

@@ -87,7 +87,7 @@ static const char *loader_reason(const char *loaded_as)
                : text;
 }
 
-/* Loads `fd`, which is the caller's if this fails and nobody's if it succeeds. */
+/* Loads `fd`. If it succeeds, nobody closes `fd`: see the top of this file. */
 static int load(int fd, entry_fn **ret, struct rider_error *err)
 {
     char name[32];
@@ -108,17 +108,17 @@ static int load_entry(const struct plugin_registry *reg, struct plugin_entry *en
                       struct rider_error *err)
 {
     entry_fn *entry_point = NULL;
-    RIDER_CLEANUP_FD int fd = plugin_file_open(reg->dir, entry->type, err);
+    int fd = plugin_file_open(reg->dir, entry->type, err);
 
     if (fd < 0) {
         return fd;
     }
     int r = load(fd, &entry_point, err);
     if (r < 0) {
+        (void)close(fd);
         return rider_fail_in(err, "adapter \"%s/postrider-%s.so\"", reg->dir,
                              entry->type);
     }
-    fd = -1; /* see the top of this file */
     if (entry_point == NULL) {
         entry->code = rider_fail(&entry->refused, RIDER_E_PROTOCOL,
                                  "it has no function rider_publisher_entry()");

@@ -15,7 +15,6 @@
 #include "plugin/plugin_registry.h"
 
 #include <getopt.h>
-#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,20 +126,17 @@ static int load(char *path, struct plugin_registry **ret_reg,
                 const struct publisher_vtable **ret_vt, struct rider_error *err)
 {
     char type[PLUGIN_TYPE_MAX + 1];
-    char *dir_part = strdup(path); /* dirname() may write into it */
+    char *slash = strrchr(path, '/');
+    const char *dir = slash != NULL ? path : ".";
+    int r = plugin_file_type_of(slash != NULL ? slash + 1 : path, type, err);
 
-    if (dir_part == NULL) {
-        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
-    }
-    int r = plugin_file_type_of(basename(path), type, err);
-    if (r == 0) {
-        r = plugin_registry_create(dirname(dir_part), ret_reg, err);
+    if (slash != NULL) {
+        *slash = '\0';
     }
     if (r == 0) {
-        r = plugin_registry_get(*ret_reg, type, ret_vt, err);
+        r = plugin_registry_create(dir[0] != '\0' ? dir : "/", ret_reg, err);
     }
-    free(dir_part);
-    return r;
+    return r == 0 ? plugin_registry_get(*ret_reg, type, ret_vt, err) : r;
 }
 
 static int run(struct suite *s, char *path)

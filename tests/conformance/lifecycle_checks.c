@@ -172,7 +172,7 @@ static struct process_state observe_process(void)
     if (status != NULL) {
         (void)fclose(status);
     }
-    (void)sigprocmask(SIG_SETMASK, NULL, &state.mask);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &state.mask);
     (void)sigaction(SIGPIPE, NULL, &action);
     state.sigpipe = action.sa_handler;
     return state;

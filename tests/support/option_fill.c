@@ -189,8 +189,11 @@ int option_fill(const struct publisher_vtable *vt, char *const *pairs, size_t n_
     struct fill f = {vt, pairs, n_pairs, calloc(1, vt->config_size + 1)};
     struct rider_option row;
     bool open_ended = false;
-    int r = f.config != NULL ? 0 : rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    int r = 0;
 
+    if (f.config == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
     for (size_t i = 0; r == 0 && row_at(vt, i, &row); i++) {
         open_ended = open_ended || row.type == RIDER_PROPERTIES;
         r = fill_row(&f, &row, err);
@@ -218,8 +221,10 @@ void option_fill_free(const struct publisher_vtable *vt, void *config)
         }
         memcpy(&props, (char *)config + row.offset, sizeof(props));
         for (size_t k = 0; k < props.n; k++) {
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): const for the adapter only
             free((void *)(uintptr_t)props.items[k].name);
         }
+        // NOLINTNEXTLINE(performance-no-int-to-ptr)
         free((void *)(uintptr_t)props.items);
     }
     free(config);

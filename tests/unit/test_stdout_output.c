@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#define BIG (256u * 1024u)
+#define BIG 262144u
 
 struct fixture {
     int pipe[2];
@@ -39,7 +39,11 @@ static int set_up(void **state)
     f->out = calloc(1, sizeof(*f->out));
     f->batch = calloc(1, sizeof(*f->batch));
     f->big = malloc(BIG);
-    assert_true(f->out != NULL && f->batch != NULL && f->big != NULL);
+    assert_non_null(f->out);
+    assert_non_null(f->batch);
+    if (f->big == NULL) {
+        return -1;
+    }
     memset(f->big, 'x', BIG);
     assert_int_equal(pipe2(f->pipe, O_CLOEXEC), 0);
     (void)snprintf(f->path, sizeof(f->path), "/proc/self/fd/%d", f->pipe[1]);
