@@ -18,8 +18,8 @@
 #include <strings.h>
 #include <time.h>
 
-#define BODY_MAX     (16u * 1024u)
-#define HEADERS_MAX  (32u * 1024u)
+#define BODY_MAX     16384u
+#define HEADERS_MAX  32768u
 #define REQUESTS_MAX 2u /* the first and one repetition */
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)

@@ -103,8 +103,11 @@ void base64_encode(const unsigned char *data, size_t len, char *out)
 
         *out++ = symbol(bits >> 18 & 63);
         *out++ = symbol(bits >> 12 & 63);
-        *out++ = n > 1 ? symbol(bits >> 6 & 63) : '=';
-        *out++ = n > 2 ? symbol(bits & 63) : '=';
+        *out++ = symbol(bits >> 6 & 63);
+        *out++ = symbol(bits & 63);
+        for (size_t missing = 3 - n; missing > 0; missing--) {
+            out[-(ptrdiff_t)missing] = '=';
+        }
     }
     *out = '\0';
 }

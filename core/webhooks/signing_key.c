@@ -58,14 +58,15 @@ enum rider_signature_status rider_key_parse(const char *text, int bare_ok,
         base64_decode(encoded, strlen(encoded), ret->bytes, sizeof(ret->bytes), &len);
     enum rider_signature_status status = RIDER_SIGNATURE_OK;
 
-    if (len > form->max) {
+    /* An Ed25519 secret key has one of two lengths, nothing between. */
+    bool odd = form->kind == RIDER_KEY_ED25519_SECRET && len > 32 && len != 64;
+
+    if (len > form->max || (fits && odd)) {
         status = RIDER_KEY_TOO_LONG;
     } else if (!fits) {
         status = RIDER_KEY_NOT_BASE64;
     } else if (len < form->min) {
         status = RIDER_KEY_TOO_SHORT;
-    } else if (form->kind == RIDER_KEY_ED25519_SECRET && len != 32 && len != 64) {
-        status = RIDER_KEY_TOO_LONG;
     }
     if (status != RIDER_SIGNATURE_OK) {
         rider_key_clear(ret);

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from adapter import MAYBE_DELIVERED, drive
+from adapter import BUILD, MAYBE_DELIVERED, drive
 from fault_receiver import FaultReceiver
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -186,6 +186,42 @@ class dual_stack_canary:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join(5)
+
+
+def drive_with_resolver(addresses, **more):
+    if "asan" in BUILD or "tsan" in BUILD:
+        pytest.skip("sanitizers bring a getaddrinfo of their own")
+    preload = {"LD_PRELOAD": os.path.join(BUILD, "tests", "contract", "fake_resolver.so"),
+               "FAKE_ADDRESSES": addresses}
+    return drive("webhook", LOCAL | more, env=preload)
+
+
+@pytest.mark.parametrize("answers", ["127.0.0.2", "10.0.0.1,127.0.0.2", "::1", "::ffff:127.0.0.2", "169.254.169.254",
+                                     "::ffff:169.254.169.254,fe80::1", "0.0.0.0"])
+def test_names_with_refused_answers_are_never_dialled(answers):
+    with dual_stack_canary() as (port, accepted):
+        one = drive_with_resolver(answers, url=f"http://partner.example:{port}/").only
+        assert (one["outcome"], one["cause"], one["flags"]) == ("unroutable", "blocked_address", 0)
+        assert accepted == []
+
+
+def test_of_mixed_answers_only_the_allowed_is_dialled(receiver):
+    """The refused address comes first and has a listener, too."""
+    with FaultReceiver(receiver.port, host="127.0.0.2") as canary:
+        run = drive_with_resolver("127.0.0.2,127.0.0.1", url=f"http://partner.example:{receiver.port}/ok")
+        assert run.outcomes == {"delivered": 1}
+        assert run.totals["webhook_blocked_addresses_total"] == 1
+        assert canary.connections == 0
+        # The name travels in the request, whatever address was dialled.
+        assert receiver.requests[0].headers["host"] == f"partner.example:{receiver.port}"
+
+
+def test_an_address_that_turns_bad_is_unreachable_not_blocked():
+    """One answer refused, the other allowed but dead: the endpoint is down, the policy is not to blame."""
+    with FaultReceiver() as gone:
+        port = gone.port
+    one = drive_with_resolver("127.0.0.2,127.0.0.1", url=f"http://partner.example:{port}/").only
+    assert (one["outcome"], one["cause"]) == ("unavailable", "unreachable")
 
 
 def test_the_canary_would_notice(receiver):

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define BARE   "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define OTHER  "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 #define ID     "msg_p5jXN8AQM9LWM0D4loKWxJek"
 #define BODY   "{\"test\": 2432232314}"
@@ -126,8 +127,8 @@ static void key_rules(void **state)
     (void)state;
     assert_int_equal(rider_key_parse(NULL, 1, &key), RIDER_SIGNATURE_NO_KEY);
     assert_int_equal(rider_key_parse("", 1, &key), RIDER_SIGNATURE_NO_KEY);
-    assert_int_equal(rider_key_parse(SECRET + 6, 0, &key), RIDER_KEY_BAD_PREFIX);
-    assert_int_equal(rider_key_parse(SECRET + 6, 1, &key), RIDER_SIGNATURE_OK);
+    assert_int_equal(rider_key_parse(BARE, 0, &key), RIDER_KEY_BAD_PREFIX);
+    assert_int_equal(rider_key_parse(BARE, 1, &key), RIDER_SIGNATURE_OK);
     assert_int_equal(key.len, 24);
     assert_int_equal(rider_key_parse("whsec_", 0, &key), RIDER_KEY_TOO_SHORT);
     assert_int_equal(rider_key_parse("whsec_c2hvcnQ=", 0, &key), RIDER_KEY_TOO_SHORT);
@@ -146,12 +147,10 @@ static void key_rules(void **state)
     assert_int_equal(rider_key_parse(SECRET "\n", 0, &key), RIDER_KEY_NOT_BASE64);
     char text[6 + 88 + 1] = "whsec_";
 
-    for (size_t i = 6; i < sizeof(text) - 1; i += 4) {
-        memcpy(text + i, "q6ur", 4); /* 66 bytes in all */
-    }
+    memset(text + 6, 'q', 88); /* 66 bytes */
     assert_int_equal(rider_key_parse(text, 0, &key), RIDER_KEY_TOO_LONG);
     text[sizeof(text) - 2] = '=';
-    text[sizeof(text) - 3] = 'o';
+    text[sizeof(text) - 3] = 'o'; /* 65 bytes, unused bits zero */
     assert_int_equal(rider_key_parse(text, 0, &key), RIDER_KEY_TOO_LONG);
 }
 
