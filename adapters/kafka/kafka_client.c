@@ -479,23 +479,11 @@ void kafka_client_explain(struct kafka_client *c, const struct rider_event *even
 {
     struct kafka_message *m = &c->message;
     struct kafka_refusal refusal;
-    char text[300];
 
     explain_conf(c, emit, arg);
     if (kafka_message_build(m, &c->to, event, &refusal) < 0) {
         emit(arg, "refused", refusal.text, strlen(refusal.text));
         return;
     }
-    emit(arg, "topic", m->topic, m->topic_len);
-    emit(arg, "key", m->key, m->key_len);
-    int len = snprintf(text, sizeof(text), "%lld", (long long)m->timestamp_ms);
-    emit(arg, "timestamp", text, (size_t)len);
-    for (size_t i = 0; i < m->headers.n; i++) {
-        const struct rider_header *h = &m->headers.items[i];
-        (void)snprintf(text, sizeof(text), "header %.*s",
-                       (int)(h->name.len < 256 ? h->name.len : 256),
-                       (const char *)h->name.data);
-        emit(arg, text, h->value.data, h->value.len);
-    }
-    emit(arg, "body", event->body.data, event->body.len);
+    kafka_message_explain(m, emit, arg);
 }

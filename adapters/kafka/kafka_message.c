@@ -165,3 +165,25 @@ int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *
     m->timestamp_ms = ms > 0 ? ms : 0; /* Kafka has no time before 1970 */
     return 0;
 }
+
+void kafka_message_explain(const struct kafka_message *m, rider_explain_fn *emit,
+                           void *arg)
+{
+    static const char prefix[] = "header ";
+    char text[64 + 256];
+
+    emit(arg, "topic", m->topic, m->topic_len);
+    emit(arg, "key", m->key, m->key_len);
+    int len = snprintf(text, sizeof(text), "%lld", (long long)m->timestamp_ms);
+    emit(arg, "timestamp", text, (size_t)len);
+    (void)memcpy(text, prefix, sizeof(prefix));
+    for (size_t i = 0; i < m->headers.n; i++) {
+        const struct rider_header *h = &m->headers.items[i];
+        size_t n = h->name.len < 256 ? h->name.len : 256;
+
+        (void)memcpy(text + sizeof(prefix) - 1, h->name.data, n);
+        text[sizeof(prefix) - 1 + n] = '\0';
+        emit(arg, text, h->value.data, h->value.len);
+    }
+    emit(arg, "body", m->event->body.data, m->event->body.len);
+}

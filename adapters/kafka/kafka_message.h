@@ -51,4 +51,8 @@ struct kafka_refusal {
 int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *to,
                         const struct rider_event *event, struct kafka_refusal *refusal);
 
+/** Emits topic, key, timestamp, each header and the body. */
+void kafka_message_explain(const struct kafka_message *m, rider_explain_fn *emit,
+                           void *arg);
+
 #endif

@@ -67,9 +67,9 @@ static int send_one(struct run *r, long i, char *body)
                                   "0190a2b4-1111-7222-8333-123456789abc", -1);
     }
     rd_kafka_resp_err_t err = rd_kafka_producev(
-        r->rk, RD_KAFKA_V_RKT(r->topic), RD_KAFKA_V_MSGFLAGS(0),
-        RD_KAFKA_V_VALUE(body, r->size), RD_KAFKA_V_KEY(key, (size_t)key_len),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        r->rk, RD_KAFKA_VTYPE_RKT, r->topic, RD_KAFKA_VTYPE_MSGFLAGS, 0,
+        RD_KAFKA_VTYPE_VALUE, body, r->size, RD_KAFKA_VTYPE_KEY, key, (size_t)key_len,
+        RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_END);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }
