@@ -118,6 +118,7 @@ static void process_families_are_there(void **state)
     const char *rss = strstr(buf_text(&out), "\nprocess_resident_memory_bytes ");
     assert_non_null(rss);
     assert_true(strtod(strchr(rss + 1, ' '), NULL) > 500e3);
+    assert_true(strtod(strchr(rss + 1, ' '), NULL) < 1e12);
     const char *start = strstr(buf_text(&out), "\nprocess_start_time_seconds ");
     assert_non_null(start);
     assert_true(strtod(strchr(start + 1, ' '), NULL) > 1.5e9);

@@ -6,6 +6,7 @@
 #include "admin/http_server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h> /* NOLINT: cmocka needs it */
@@ -63,7 +64,7 @@ static int set_up(void **state)
         .handler = echo,
         .arg = &f->calls,
         .max_body = MAX_BODY,
-        .max_response = 64 * 1024,
+        .max_response = 65536,
         .timeout_s = 30,
     };
     if (http_server_start(&options, &f->server, &err) != 0) {
@@ -118,6 +119,7 @@ static void receive_all(int fd, struct buf *out)
     while ((n = recv(fd, piece, sizeof(piece), 0)) > 0) {
         buf_append(out, piece, (size_t)n);
     }
+    assert_false(n < 0 && errno == EAGAIN); /* it never closed */
 }
 
 static void exchange_n(const struct fixture *f, const char *request, size_t len,
