@@ -95,6 +95,8 @@ void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park)
         end_row(lane, d, park);
         return;
     }
+        /* A dead event that is skipped keeps its key until its row is written: after
+     * a crash before that it is tried again, and must still be the first. */
     bool holds = park->state != PARK_DEAD || lane->config.hold_dead;
     bool in_gate = d->in_gate;
 
@@ -103,10 +105,10 @@ void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park)
         lane_quiesce(lane);
         return;
     }
-    d->park = park;
+        d->park = park;
     mark_done(d);
-    if (in_gate) {
-        lane_release_key(lane, d->key);
+    if (in_gate && holds) {
+        lane_release_key(lane, d->key); /* finds the key held: parks what waits */
     }
 }
 
@@ -237,7 +239,10 @@ static void row_is_written(struct lane *lane, const struct delivery *d)
 {
     bool holds = d->park->state != PARK_DEAD || lane->config.hold_dead;
 
-    if (!holds) {
+        if (!holds) {
+        if (d->in_gate) {
+            lane_release_key(lane, d->key);
+        }
         return;
     }
     lane->unwritten--;
@@ -281,6 +286,13 @@ static void free_settled(struct lane *lane)
     }
 }
 
+/* An answer to a request that was made before the lane started over concerns
+ * nothing that is in memory now. */
+static bool is_at_work(const struct lane *lane)
+{
+    return lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING;
+}
+
 static void fenced_off(struct lane *lane)
 {
     atomic_fetch_add_explicit(&lane->ports.stats->fenced, 1, memory_order_relaxed);
@@ -296,13 +308,13 @@ void lane_on_settled(void *arg, bool fenced)
     if (!lane->settling) {
         return;
     }
-    lane->settling = false;
+        lane->settling = false;
+    if (!is_at_work(lane)) {
+        return;
+    }
     lane->settle_at_ms = lane->asked_ms + LANE_SETTLE_MS;
     if (fenced) {
         fenced_off(lane);
-        return;
-    }
-    if (lane->phase == LANE_QUIESCING) {
         return;
     }
     lane->send_until_ms =
@@ -447,12 +459,12 @@ void lane_on_rows_written(void *arg, bool fenced)
     if (!lane->writing) {
         return;
     }
-    lane->writing = false;
-    if (fenced) {
-        fenced_off(lane);
+        lane->writing = false;
+    if (!is_at_work(lane)) {
         return;
     }
-    if (lane->phase == LANE_QUIESCING) {
+    if (fenced) {
+        fenced_off(lane);
         return;
     }
     while ((d = delivery_queue_pop(&lane->being_written)) != NULL) {
