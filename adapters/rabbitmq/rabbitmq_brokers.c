@@ -18,7 +18,7 @@
 #include <sys/random.h>
 
 #define BACKOFF_INITIAL_MS 200
-#define BACKOFF_MAX_MS     15000
+#define BACKOFF_MAX_MS     5000
 
 static int refuse(char *err, size_t err_size, int code, const char *text)
 {
@@ -241,7 +241,7 @@ uint64_t rabbitmq_brokers_failed(struct rabbitmq_brokers *b)
     }
     uint64_t round = b->failures / b->n;
     uint64_t cap = BACKOFF_MAX_MS;
-    if (round < 7) {
+    if (round < 6) {
         cap = (uint64_t)BACKOFF_INITIAL_MS << round;
     }
     cap = cap < BACKOFF_MAX_MS ? cap : BACKOFF_MAX_MS;

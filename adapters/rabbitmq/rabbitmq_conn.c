@@ -104,6 +104,15 @@ void rabbitmq_conn_close(struct rabbitmq_conn *conn, uint64_t polite_ms)
     free(conn);
 }
 
+/** Reports a status that ends an open connection. Returns -1. */
+static int lost(int status, struct rabbitmq_failure *why)
+{
+    rabbitmq_conn_explain_status(status, why);
+    (void)snprintf(why->text, sizeof(why->text), "connection lost, %s",
+                   amqp_error_string2(status));
+    return -1;
+}
+
 int rabbitmq_conn_read(struct rabbitmq_conn *conn, amqp_frame_t *ret,
                        struct rabbitmq_failure *why)
 {
@@ -116,8 +125,7 @@ int rabbitmq_conn_read(struct rabbitmq_conn *conn, amqp_frame_t *ret,
     if (status == AMQP_STATUS_TIMEOUT) {
         return 0;
     }
-    rabbitmq_conn_explain_status(bitten ? AMQP_STATUS_TIMEOUT : status, why);
-    return -1;
+    return lost(bitten ? AMQP_STATUS_TIMEOUT : status, why);
 }
 
 void rabbitmq_conn_release(struct rabbitmq_conn *conn)
@@ -153,22 +161,15 @@ int rabbitmq_conn_uncork(struct rabbitmq_conn *conn, struct rabbitmq_failure *wh
     }
     conn->corked = false;
     set_int(conn->fd, IPPROTO_TCP, TCP_CORK, 0);
-    if (rabbitmq_watchdog_disarm(conn->watchdog)) {
-        rabbitmq_conn_explain_status(AMQP_STATUS_TIMEOUT, why);
-        return -1;
-    }
-    return 0;
+    return rabbitmq_watchdog_disarm(conn->watchdog) ? lost(AMQP_STATUS_TIMEOUT, why)
+                                                    : 0;
 }
 
 int rabbitmq_conn_send(struct rabbitmq_conn *conn, const amqp_frame_t *frame,
                        struct rabbitmq_failure *why)
 {
     int status = amqp_send_frame(conn->state, frame);
-    if (status != AMQP_STATUS_OK) {
-        rabbitmq_conn_explain_status(status, why);
-        return -1;
-    }
-    return 0;
+    return status == AMQP_STATUS_OK ? 0 : lost(status, why);
 }
 
 /** Answers a channel.close; 0, or -1 if lost. */

@@ -133,27 +133,27 @@ static void replay_item(void *arg, const struct rabbitmq_item *item)
     atomic_fetch_add_explicit(&r->s->counters->replayed, 1, memory_order_relaxed);
 }
 
-static int on_channel_close(struct rabbitmq_session *s, const amqp_channel_close_t *m,
-                            struct rabbitmq_failure *why)
+/** Replaces a channel that the broker closed. RabbitMQ takes a close-ok in the
+ *  middle of a message for an error of the connection, so this waits for its end. */
+static int replace_channel(struct rabbitmq_session *s, struct rabbitmq_failure *why)
 {
-    struct rabbitmq_failure closed;
-    rabbitmq_conn_explain_close(m->reply_code, m->reply_text, &closed);
     s->host->log(s->host, RIDER_LOG_WARN,
-                 "channel closed, %s; sending %zu events again", closed.text,
+                 "channel closed, %s; sending %zu events again", s->closed.text,
                  rabbitmq_confirm_open(s->confirm));
     atomic_fetch_add_explicit(&s->counters->channel_errors, 1, memory_order_relaxed);
-    bool one_by_one = closed.code != AMQP_NOT_FOUND || ++s->fruitless > FRUITLESS_MAX;
+    bool missing = s->closed.code == AMQP_NOT_FOUND;
+    bool one_by_one = !missing || ++s->fruitless > FRUITLESS_MAX;
     struct replay r = {.s = s,
-                       .why = &closed,
+                       .why = &s->closed,
                        .flags = one_by_one ? RABBITMQ_ITEM_SOLO : 0,
                        .culprit = s->solo && rabbitmq_confirm_open(s->confirm) == 1};
-    if (closed.code == AMQP_NOT_FOUND) {
+    if (missing) {
         rabbitmq_exchanges_doubt(s->exchanges);
     }
     rabbitmq_confirm_reset(s->confirm, replay_item, &r);
     s->solo = false;
     s->returning = false;
-    s->stage = RABBITMQ_IDLE;
+    s->closing = false;
     return rabbitmq_conn_reopen(s->conn, why);
 }
 
@@ -172,7 +172,7 @@ static int on_connection_close(struct rabbitmq_session *s,
         struct replay r = {.s = s, .why = &closed, .culprit = true};
         rabbitmq_confirm_reset(s->confirm, replay_item, &r);
     } else if (ours) {
-        s->careful = rabbitmq_confirm_open(s->confirm);
+        s->careful = rabbitmq_inbox_open(s->inbox);
     }
     amqp_connection_close_ok_t ok = {0};
     amqp_frame_t frame = {.frame_type = AMQP_FRAME_METHOD};
@@ -206,8 +206,12 @@ static int on_method(struct rabbitmq_session *s, const amqp_method_t *method,
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         set_blocked(s, false, amqp_empty_bytes);
         return 0;
-    case AMQP_CHANNEL_CLOSE_METHOD:
-        return on_channel_close(s, method->decoded, why);
+    case AMQP_CHANNEL_CLOSE_METHOD: {
+        const amqp_channel_close_t *m = method->decoded;
+        rabbitmq_conn_explain_close(m->reply_code, m->reply_text, &s->closed);
+        s->closing = true;
+        return 0;
+    }
     case AMQP_CONNECTION_CLOSE_METHOD:
         return on_connection_close(s, method->decoded, why);
     default:
@@ -246,6 +250,9 @@ int rabbitmq_inbound_run(struct rabbitmq_session *s, struct rabbitmq_failure *wh
         if (rc == 0 || n % RELEASE_EVERY == 0) {
             rabbitmq_conn_release(s->conn);
         }
+    }
+    if (rc == 0 && s->closing && s->stage == RABBITMQ_IDLE) {
+        rc = replace_channel(s, why);
     }
     rabbitmq_session_flush(s);
     return rc;

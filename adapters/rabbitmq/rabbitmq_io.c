@@ -141,8 +141,8 @@ static void down(struct rabbitmq_io *io, const struct rabbitmq_failure *why)
 {
     uint64_t wait_ms = rabbitmq_brokers_failed(&io->brokers);
     uint64_t wake_ms = rabbitmq_now_ms() + wait_ms;
-    io->host->log(io->host, RIDER_LOG_WARN, "no connection: %s, retrying in %llu ms",
-                  why->text, (unsigned long long)wait_ms);
+    io->host->log(io->host, RIDER_LOG_WARN, "%s, retrying in %llu ms", why->text,
+                  (unsigned long long)wait_ms);
     set_status(io, RABBITMQ_DOWN, why, wait_ms);
     rabbitmq_session_detach(io->session, why, wait_ms);
     uint64_t until;

@@ -132,6 +132,9 @@ static int open_socket(struct rabbitmq_conn *conn, const struct rabbitmq_brokers
     int rc = amqp_socket_open_noblock(socket, broker->host, broker->port, &limit);
     if (rc != AMQP_STATUS_OK) {
         rabbitmq_conn_explain_status(rc, why);
+        (void)snprintf(why->text, sizeof(why->text),
+                       "could not connect to %.60s:%d, %s", broker->host, broker->port,
+                       amqp_error_string2(rc));
         return -1;
     }
     conn->fd = amqp_get_sockfd(conn->state);

@@ -80,10 +80,11 @@ static int check_exchange(struct rabbitmq_session *s, struct rabbitmq_item *item
 static enum rabbitmq_next begin_message(struct rabbitmq_session *s,
                                         struct rabbitmq_failure *why)
 {
-    if (s->draining) {
-        return RABBITMQ_WAIT_READ;
+    if (s->closing) {
+        return RABBITMQ_MORE;
     }
-    if (s->blocked || s->solo || !rabbitmq_confirm_has_room(s->confirm)) {
+    if (s->draining || s->blocked || s->solo ||
+        !rabbitmq_confirm_has_room(s->confirm)) {
         return RABBITMQ_WAIT_READ;
     }
     struct rabbitmq_item *item = rabbitmq_session_front(s);
@@ -198,7 +199,7 @@ static enum rabbitmq_next send_burst(struct rabbitmq_session *s,
     for (unsigned messages = 0; messages < BURST_MESSAGES && sent < BURST_BYTES;) {
         if (s->stage == RABBITMQ_IDLE) {
             enum rabbitmq_next next = begin_message(s, why);
-            if (next != RABBITMQ_MORE) {
+            if (next != RABBITMQ_MORE || s->closing) {
                 return next;
             }
             messages++;

@@ -62,6 +62,7 @@ void rabbitmq_session_attach(struct rabbitmq_session *s, struct rabbitmq_conn *c
     s->blocked = false;
     s->solo = false;
     s->returning = false;
+    s->closing = false;
     s->stage = RABBITMQ_IDLE;
     s->fruitless = 0;
     s->too_large = 0;

@@ -63,6 +63,8 @@ struct rabbitmq_session {
     struct rabbitmq_message message;
 
     bool returning; /* a basic.return waits for its content header */
+    bool closing;   /* the broker closed the channel; answered between messages */
+    struct rabbitmq_failure closed; /* its reason */
 
     size_t n_acked, n_settled; /* batch for complete_many() and settled() */
     uint64_t acked[RABBITMQ_BATCH];
