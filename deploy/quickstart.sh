@@ -400,6 +400,9 @@ up() {
     say "$("$build/postrider" version | head -n 1)"
 
     step "3/5  Servers, in $state"
+    if [ ! -e "$marker" ] && [ -n "$(ls -A "$state" 2>/dev/null)" ]; then
+        die "$state has other things in it: choose another POSTRIDER_STATE"
+    fi
     mkdir -p "$state/log"
     : >"$marker"
     find_postgres

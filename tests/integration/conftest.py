@@ -2,6 +2,7 @@
 """Fixtures: one PostgreSQL cluster a session, one migrated database a test, brokers on demand."""
 
 import contextlib
+import logging
 import os
 import re
 import subprocess
@@ -14,6 +15,10 @@ from harness.receiver import Receiver
 from harness.relay import Relay
 from harness.sinks import FileSink, KafkaSink, RabbitSink, WebhookSink, file_sink
 from harness.writers import Writers
+
+# Clients that wait for a broker to come back say so at every try.
+for noisy in ("pika", "kafka"):
+    logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 

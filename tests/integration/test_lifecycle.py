@@ -144,7 +144,7 @@ def test_delivered_events_are_counted(db, relay_of, file):
     relay = relay_of([file])
     for _ in range(3):
         db.run("SELECT outbox.publish('t', 'a', '{}')")
-    wait_until(lambda: relay.metric("postrider_events_delivered_total", destination="file") == 3,
+    wait_until(lambda: relay.metric("postrider_delivered_total", lane="file") == 3,
                "three events are counted")
 
 

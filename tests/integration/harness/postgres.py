@@ -17,7 +17,7 @@ import tempfile
 import psycopg2
 
 from . import ports
-from .wait import wait_until
+from .wait import Hopeless, wait_until
 
 SUPERUSER = "postrider"
 
@@ -107,7 +107,7 @@ class Postgres:
     def _answers(self) -> bool:
         if self._process.poll() is not None:
             with open(self.log_path, encoding="utf-8", errors="replace") as f:
-                raise RuntimeError(f"PostgreSQL ended:\n{f.read()[-2000:]}")
+                raise Hopeless(f"PostgreSQL ended:\n{f.read()[-2000:]}")
         self.connect().close()
         return True
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from . import ports
-from .wait import wait_until
+from .wait import Hopeless, wait_until
 
 
 def stdout_file(name: str, path: str, **extra) -> dict:
@@ -38,6 +38,13 @@ def kafka(name: str, broker, topic: str, **extra) -> dict:
     """A destination that produces to one topic, keyed by the aggregate."""
     options = {"bootstrap.servers": broker.bootstrap, "topic": topic, **extra.pop("options", {})}
     return {"name": name, "adapter": "kafka", "options": options, **extra}
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes an object that occurs twice twice: the relay refuses anchors."""
+
+    def ignore_aliases(self, data) -> bool:
+        return True
 
 
 class Relay:
@@ -72,7 +79,7 @@ class Relay:
     def write_config(self, text: str | None = None) -> None:
         """Writes `config`, or `text` as it is, where the relay reads it."""
         with open(self.config_path, "w", encoding="utf-8") as f:
-            f.write(text if text is not None else yaml.safe_dump(self.config, sort_keys=False))
+            f.write(text if text is not None else yaml.dump(self.config, Dumper=_Plain, sort_keys=False))
         os.chmod(self.config_path, 0o600)
 
     # Process -------------------------------------------------------------------------------------
@@ -88,7 +95,7 @@ class Relay:
 
     def _is_up(self) -> bool:
         if self.process.poll() is not None:
-            raise RuntimeError(f"the relay ended with {self.process.returncode}: {self.log()[-1500:]}")
+            raise Hopeless(f"the relay ended with {self.process.returncode}: {self.log()[-1500:]}")
         return self.ready()
 
     @property

@@ -5,6 +5,10 @@ import time
 from typing import Any, Callable
 
 
+class Hopeless(AssertionError):
+    """Raised by a condition that can never become true any more: ends the waiting at once."""
+
+
 def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0,
                every: float = 0.05) -> Any:
     """Calls `condition` until it returns something true and returns that.
@@ -19,6 +23,8 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0,
             last = condition()
             if last:
                 return last
+        except Hopeless:
+            raise
         except Exception as e:  # pylint: disable=broad-except
             last = e
         if time.monotonic() >= deadline:
