@@ -141,7 +141,7 @@ static int make_producer(struct kafka_client *c, struct kafka_producer **ret, ch
                                 err, err_size);
 
     if (rc == 0) {
-        rc = kafka_producer_create(c->host, conf, ret, err, err_size);
+        rc = kafka_producer_create(conf, ret, err, err_size);
     }
     if (rc == 0) {
         c->made_ms = now_ms(c);

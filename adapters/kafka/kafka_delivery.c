@@ -15,6 +15,8 @@
 
 #include "kafka/kafka_report.h"
 
+#include <syslog.h>
+
 #define ASK_MS        1000 /* longest wait for an answer about a topic */
 #define ASKED_FOR_MS  2000 /* how long an answer holds */
 #define DRAIN_POLL_MS 50
@@ -78,7 +80,7 @@ static struct kafka_producer *single_of(struct kafka_delivery *d)
     }
     if (kafka_options_conf(d->config, d->host->destination, KAFKA_SINGLE, &conf, why,
                            sizeof(why)) != 0 ||
-        kafka_producer_create(d->host, conf, &d->single, why, sizeof(why)) != 0) {
+        kafka_producer_create(conf, &d->single, why, sizeof(why)) != 0) {
         d->host->log(d->host, RIDER_LOG_WARN, "single producer: %s", why);
         return NULL;
     }
@@ -161,6 +163,26 @@ static void serve_reports(struct kafka_delivery *d, struct kafka_producer *p,
     }
 }
 
+/* A broker that is away is the destination's trouble and shown by health(), so
+ * nothing of the library's log is worse than a warning. */
+static void serve_log(struct kafka_delivery *d, rd_kafka_event_t *event)
+{
+    const char *facility = NULL;
+    const char *text = NULL;
+    int level = LOG_DEBUG;
+    int as = RIDER_LOG_DEBUG;
+
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0) {
+        return;
+    }
+    if (level <= LOG_WARNING) {
+        as = RIDER_LOG_WARN;
+    } else if (level <= LOG_INFO) {
+        as = RIDER_LOG_INFO;
+    }
+    d->host->log(d->host, as, "librdkafka %s: %s", facility, text);
+}
+
 void kafka_delivery_serve(struct kafka_delivery *d, struct kafka_producer *p,
                           rd_kafka_event_t *event)
 {
@@ -174,6 +196,9 @@ void kafka_delivery_serve(struct kafka_delivery *d, struct kafka_producer *p,
             d->host->log(d->host, RIDER_LOG_WARN, "no broker is reachable: %s",
                          rd_kafka_event_error_string(event));
         }
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        serve_log(d, event);
         break;
     default:
         break;

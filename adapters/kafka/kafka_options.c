@@ -55,6 +55,7 @@ const struct rider_option kafka_options[] = {
 static const struct rider_property defaults[] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
+    {"log.queue", "true"},
     /* As the Java client: the same key goes to the same partition. */
     {"partitioner", "murmur2_random"},
     {"linger.ms", "5"},
@@ -86,7 +87,7 @@ static const struct owned_property owned[] = {
     {"delivery.report.only.error", "false", "each event needs its report"},
     {"transactional.id", NULL, "the adapter does not use transactions"},
     {"enabled_events", NULL, "the adapter selects the events it serves"},
-    {"log.queue", "false", "the adapter forwards the library's log itself"},
+    {"log.queue", "true", "the adapter forwards the library's log itself"},
     {"plugin.library.paths", NULL, "it would load foreign code into the relay"},
 };
 

@@ -17,37 +17,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
 #define TOPIC_SLOTS 4096 /* power of two */
 #define TOPIC_LIMIT 3072
 
 struct kafka_producer {
-    const struct rider_host *host;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     size_t n_topics;
     rd_kafka_topic_t *topics[TOPIC_SLOTS]; /* open addressing, by hash of the name */
 };
 
-/* Called by the library's threads. A broker that is away is the destination's
- * trouble and shown by health(), so nothing here is worse than a warning. */
-static void forward_log(const rd_kafka_t *rk, int level, const char *facility,
-                        const char *text)
-{
-    const struct rider_host *host = rd_kafka_opaque(rk);
-    int as = RIDER_LOG_DEBUG;
-
-    if (level <= LOG_WARNING) {
-        as = RIDER_LOG_WARN;
-    } else if (level <= LOG_INFO) {
-        as = RIDER_LOG_INFO;
-    }
-    host->log(host, as, "librdkafka %s: %s", facility, text);
-}
-
-int kafka_producer_create(const struct rider_host *host, rd_kafka_conf_t *conf,
-                          struct kafka_producer **ret, char *err, size_t err_size)
+int kafka_producer_create(rd_kafka_conf_t *conf, struct kafka_producer **ret, char *err,
+                          size_t err_size)
 {
     char why[400];
     struct kafka_producer *p = calloc(1, sizeof(*p));
@@ -57,10 +39,8 @@ int kafka_producer_create(const struct rider_host *host, rd_kafka_conf_t *conf,
         (void)snprintf(err, err_size, "out of memory");
         return ENOMEM;
     }
-    p->host = host;
-    rd_kafka_conf_set_opaque(conf, (void *)(uintptr_t)host);
-    rd_kafka_conf_set_log_cb(conf, forward_log);
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+                                       RD_KAFKA_EVENT_LOG);
     p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
     if (p->rk == NULL) {
         (void)snprintf(err, err_size, "could not create a producer: %s", why);
@@ -69,6 +49,7 @@ int kafka_producer_create(const struct rider_host *host, rd_kafka_conf_t *conf,
         return EINVAL;
     }
     p->queue = rd_kafka_queue_get_main(p->rk);
+    (void)rd_kafka_set_log_queue(p->rk, NULL); /* the main queue */
     *ret = p;
     return 0;
 }

@@ -18,11 +18,11 @@
 
 struct kafka_producer;
 
-/** Takes ownership of `conf`, also on failure, sets its events and log callback
- *  and starts the library's threads. `host` is borrowed until destroy(). Returns
- *  0, or an errno value and text. */
-int kafka_producer_create(const struct rider_host *host, rd_kafka_conf_t *conf,
-                          struct kafka_producer **ret, char *err, size_t err_size);
+/** Takes ownership of `conf`, also on failure, and starts the library's threads,
+ *  which never call back: reports, errors and log lines are events. Returns 0, or
+ *  an errno value and text. */
+int kafka_producer_create(rd_kafka_conf_t *conf, struct kafka_producer **ret, char *err,
+                          size_t err_size);
 
 /** Waits for the library's threads. Reports not yet polled are dropped, so
  *  kafka_producer_open() should be 0. Accepts NULL. */
@@ -34,7 +34,7 @@ void kafka_producer_destroy(struct kafka_producer *p);
 rd_kafka_resp_err_t kafka_producer_send(struct kafka_producer *p,
                                         const struct kafka_message *m);
 
-/** The next delivery report or error, or NULL after `timeout_ms`. The caller
+/** The next delivery report, error or log line, or NULL after `timeout_ms`. The caller
  *  destroys it. */
 rd_kafka_event_t *kafka_producer_poll(struct kafka_producer *p, int timeout_ms);
 

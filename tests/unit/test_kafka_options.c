@@ -84,7 +84,7 @@ static void what_breaks_a_promise_is_refused(void **state)
         {"delivery.report.only.error", "true"},
         {"transactional.id", "x"},
         {"enabled_events", "1"},
-        {"log.queue", "true"},
+        {"log.queue", "false"},
         {"plugin.library.paths", "/tmp/x.so"},
         {"message.timeout.ms", "0"},
         {"delivery.timeout.ms", "999"},
