@@ -32,7 +32,7 @@ struct rabbitmq_io {
     struct rabbitmq_counters counters;
     struct rabbitmq_inbox *inbox;
     struct rabbitmq_session *session;
-    struct rabbitmq_watchdog *watchdog; /* NULL until started */
+    struct rabbitmq_watchdog *watchdog; /* NULL unless started */
     pthread_t thread;
 };
 
@@ -304,6 +304,8 @@ bool rabbitmq_io_stop(struct rabbitmq_io *io, uint64_t deadline_ms)
         }
     }
     (void)pthread_join(io->thread, NULL);
+    rabbitmq_watchdog_destroy(io->watchdog);
+    io->watchdog = NULL;
     return true;
 }
 
