@@ -42,8 +42,10 @@ struct delivery {
     uint64_t order; /* of admission: the order of the log */
     uint64_t key;   /* hash of the ordering key */
     enum delivery_state state;
-    bool in_gate;   /* it is the open delivery of its key, or waits for it */
-    bool sent_once; /* counts in the window until it is settled */
+    bool in_gate;             /* it is the open delivery of its key, or waits for it */
+    uint32_t setbacks;        /* times the destination was unavailable for it */
+    uint64_t deliveries_seen; /* of the lane, at its first setback */
+    bool sent_once;           /* counts in the window until it is settled */
 };
 
 /** First in, first out, through delivery.next. */

@@ -136,7 +136,7 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
         log_info(lane->config.name, "lane.claimed", "lane claimed with token %lld",
                  (long long)claim->token);
         start_from(lane, claim);
-                lane->claim_at_ms = 0;
+        lane->claim_at_ms = 0;
         held_keys_clear(lane->held);
         lane->phase = LANE_LOADING;
         lane->ports.store->ops->load_held(lane->ports.store);

@@ -67,6 +67,7 @@ struct lane {
     struct tickets *tickets;
     struct breaker breaker;
     char breaker_error[PARK_ERROR_MAX]; /* what opened it */
+    uint64_t deliveries;                /* since the start */
     bool writable;
 
     /* settling */

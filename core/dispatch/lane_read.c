@@ -326,7 +326,7 @@ void lane_on_read_end(void *arg, const struct lane_read_end *end)
     struct lane *lane = arg;
     struct batch *b = lane->incoming;
 
-        lane->reading = false;
+    lane->reading = false;
     lane->incoming = NULL;
     if (b == NULL) {
         return; /* asked for before the lane started over */

@@ -20,6 +20,8 @@
 
 #define OFFER_MAX          256
 #define UNROUTABLE_WAIT_MS 5000
+#define SETBACKS_MAX       3
+#define PROBE_DEPTH        8
 
 /* ---- in ---------------------------------------------------------------- */
 
@@ -108,22 +110,51 @@ static size_t may_open(struct lane *lane)
     return allowed - open < room ? allowed - open : room;
 }
 
+/* Each failed probe is followed by one with another event, so that an event
+ * which its receiver cannot survive does not pass for an outage for ever. */
+static struct delivery *choose_probe(struct lane *lane)
+{
+    struct delivery *skipped[PROBE_DEPTH];
+    bool room = lane->unsettled < lane->config.max_in_flight;
+    size_t depth = lane->breaker.trips % PROBE_DEPTH;
+    size_t n = 0;
+
+    while (n < depth && ready_queue_size(&lane->ready) > 1) {
+        skipped[n++] = ready_queue_pop(&lane->ready);
+        const struct delivery *next = ready_queue_peek(&lane->ready);
+        if (!room && !next->sent_once) {
+            ready_queue_push_front(&lane->ready, skipped[--n]);
+            break;
+        }
+    }
+    struct delivery *probe = ready_queue_pop(&lane->ready);
+    while (n > 0) {
+        ready_queue_push_front(&lane->ready, skipped[--n]);
+    }
+    return probe;
+}
+
+static struct delivery *choose(struct lane *lane)
+{
+    return lane->breaker.state == BREAKER_HALF_OPEN ? choose_probe(lane)
+                                                    : ready_queue_pop(&lane->ready);
+}
+
 static size_t take_offer(struct lane *lane, size_t n, struct delivery **offer,
                          const struct rider_event **events)
 {
     size_t i;
 
     for (i = 0; i < n; i++) {
-        struct delivery *d = ready_queue_peek(&lane->ready);
+        struct delivery *d = choose(lane);
         if (d == NULL) {
             break;
         }
-        uint64_t ticket = tickets_open(lane->tickets, d);
-        if (ticket == 0) {
+        d->event.ticket = tickets_open(lane->tickets, d);
+        if (d->event.ticket == 0) {
+            ready_queue_push_front(&lane->ready, d);
             break;
         }
-        (void)ready_queue_pop(&lane->ready);
-        d->event.ticket = ticket;
         d->state = DELIVERY_SENT;
         offer[i] = d;
         events[i] = &d->event;
@@ -255,6 +286,16 @@ static void event_failed(struct lane *lane, struct delivery *d,
     lane_end_parked(lane, d, park);
 }
 
+/* The destination was unavailable for this event again and again while it took
+ * others: then it is the event's failure, and costs an attempt. */
+static bool is_its_own_fault(const struct lane *lane, struct delivery *d)
+{
+    if (d->setbacks++ == 0) {
+        d->deliveries_seen = lane->deliveries;
+    }
+    return d->setbacks > SETBACKS_MAX && lane->deliveries > d->deliveries_seen;
+}
+
 static void unavailable(struct lane *lane, struct delivery *d,
                         const struct inbox_failure *f)
 {
@@ -309,7 +350,7 @@ static void take_failure(struct lane *lane, const struct inbox_failure *f)
     if (lane->phase == LANE_QUIESCING) {
         return; /* forgotten: the cursor in the database decides */
     }
-    if (f->outcome == RIDER_UNAVAILABLE) {
+    if (f->outcome == RIDER_UNAVAILABLE && !is_its_own_fault(lane, d)) {
         unavailable(lane, d, f);
     } else {
         event_failed(lane, d, f);
@@ -341,6 +382,7 @@ static void take_delivered(struct lane *lane, const uint64_t *tickets, size_t n)
             lane_end_delivered(lane, d);
         }
     }
+    lane->deliveries += good;
     breaker_success(&lane->breaker, good);
     if (before != BREAKER_CLOSED && lane->breaker.state == BREAKER_CLOSED) {
         log_info(lane->config.name, "destination.recovered",

@@ -95,7 +95,7 @@ void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park)
         end_row(lane, d, park);
         return;
     }
-        /* A dead event that is skipped keeps its key until its row is written: after
+    /* A dead event that is skipped keeps its key until its row is written: after
      * a crash before that it is tried again, and must still be the first. */
     bool holds = park->state != PARK_DEAD || lane->config.hold_dead;
     bool in_gate = d->in_gate;
@@ -105,7 +105,7 @@ void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park)
         lane_quiesce(lane);
         return;
     }
-        d->park = park;
+    d->park = park;
     mark_done(d);
     if (in_gate && holds) {
         lane_release_key(lane, d->key); /* finds the key held: parks what waits */
@@ -239,7 +239,7 @@ static void row_is_written(struct lane *lane, const struct delivery *d)
 {
     bool holds = d->park->state != PARK_DEAD || lane->config.hold_dead;
 
-        if (!holds) {
+    if (!holds) {
         if (d->in_gate) {
             lane_release_key(lane, d->key);
         }
@@ -308,7 +308,7 @@ void lane_on_settled(void *arg, bool fenced)
     if (!lane->settling) {
         return;
     }
-        lane->settling = false;
+    lane->settling = false;
     if (!is_at_work(lane)) {
         return;
     }
@@ -459,7 +459,7 @@ void lane_on_rows_written(void *arg, bool fenced)
     if (!lane->writing) {
         return;
     }
-        lane->writing = false;
+    lane->writing = false;
     if (!is_at_work(lane)) {
         return;
     }
