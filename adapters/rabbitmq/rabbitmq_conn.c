@@ -58,7 +58,10 @@ void rabbitmq_conn_explain_close(uint16_t code, amqp_bytes_t text,
     size_t n = text.len < room ? text.len : room;
     for (size_t i = 0; i < n; i++) {
         char c = ((const char *)text.bytes)[i];
-        why->text[used + i] = c >= ' ' && c <= '~' ? c : '?';
+        if (c < ' ' || c > '~') {
+            c = '?';
+        }
+        why->text[used + i] = c;
     }
     why->text[used + n] = '\0';
 }

@@ -11,6 +11,7 @@
 #include "rabbitmq/rabbitmq_exchanges.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,30 +86,36 @@ enum rabbitmq_exchange_state rabbitmq_exchanges_get(const struct rabbitmq_exchan
                                                  : RABBITMQ_EXCHANGE_UNKNOWN;
 }
 
+/** The name's slot in its set, else a free one, else the one written first. */
+static struct entry *slot_for(struct entry *set, const char *name, size_t len)
+{
+    struct entry *victim = &set[0];
+    for (size_t i = 0; i < WAYS; i++) {
+        struct entry *e = &set[i];
+        if (e->state != RABBITMQ_EXCHANGE_UNKNOWN && e->len == len &&
+            memcmp(e->name, name, len) == 0) {
+            return e;
+        }
+        bool free_slot = e->state == RABBITMQ_EXCHANGE_UNKNOWN;
+        bool older = e->set_ms < victim->set_ms;
+        if (victim->state != RABBITMQ_EXCHANGE_UNKNOWN && (free_slot || older)) {
+            victim = e;
+        }
+    }
+    return victim;
+}
+
 void rabbitmq_exchanges_set(struct rabbitmq_exchanges *x, const char *name, size_t len,
                             enum rabbitmq_exchange_state state, uint64_t now_ms)
 {
     if (len == 0 || len > sizeof(x->entries[0][0].name)) {
         return;
     }
-    struct entry *set = x->entries[set_of(name, len)];
-    struct entry *victim = &set[0];
-    for (size_t i = 0; i < WAYS; i++) {
-        struct entry *e = &set[i];
-        if (e->state == RABBITMQ_EXCHANGE_UNKNOWN) {
-            victim = e;
-        } else if (e->len == len && memcmp(e->name, name, len) == 0) {
-            victim = e;
-            break;
-        } else if (victim->state != RABBITMQ_EXCHANGE_UNKNOWN &&
-                   e->set_ms < victim->set_ms) {
-            victim = e;
-        }
-    }
-    victim->state = (uint8_t)state;
-    victim->len = (uint8_t)len;
-    victim->set_ms = now_ms;
-    memcpy(victim->name, name, len);
+    struct entry *e = slot_for(x->entries[set_of(name, len)], name, len);
+    e->state = (uint8_t)state;
+    e->len = (uint8_t)len;
+    e->set_ms = now_ms;
+    memcpy(e->name, name, len);
 }
 
 void rabbitmq_exchanges_doubt(struct rabbitmq_exchanges *x)

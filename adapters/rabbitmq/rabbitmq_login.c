@@ -37,8 +37,8 @@ static amqp_table_entry_t true_entry(const char *key)
     return e;
 }
 
-static amqp_rpc_reply_t login(struct rabbitmq_conn *conn,
-                              const struct rabbitmq_brokers *b)
+static amqp_rpc_reply_t log_in(struct rabbitmq_conn *conn,
+                               const struct rabbitmq_brokers *b)
 {
     amqp_table_entry_t capabilities[] = {
         true_entry("publisher_confirms"), true_entry("basic.nack"),
@@ -161,7 +161,7 @@ static int set_up(struct rabbitmq_conn *conn, const struct rabbitmq_brokers *b,
     }
     conn->watchdog = watchdog;
     rabbitmq_watchdog_arm(watchdog, b->connect_timeout_ms + 1000);
-    rc = rabbitmq_conn_explain_reply(login(conn, b), why);
+    rc = rabbitmq_conn_explain_reply(log_in(conn, b), why);
     rc = rc ? rc : rabbitmq_conn_open_channel(conn, RABBITMQ_PUBLISH_CHANNEL, why);
     rc = rc ? rc : rabbitmq_conn_open_channel(conn, RABBITMQ_LOOKUP_CHANNEL, why);
     (void)rabbitmq_watchdog_disarm(watchdog);

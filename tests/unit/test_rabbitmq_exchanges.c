@@ -51,7 +51,7 @@ static void presence_lasts(void **state)
     (void)state;
     assert_int_equal(get("a", 0), RABBITMQ_EXCHANGE_UNKNOWN);
     set("a", RABBITMQ_EXCHANGE_PRESENT, 0);
-    assert_int_equal(get("a", 1000u * 86400000u), RABBITMQ_EXCHANGE_PRESENT);
+    assert_int_equal(get("a", 86400000000), RABBITMQ_EXCHANGE_PRESENT);
     assert_int_equal(get("aa", 0), RABBITMQ_EXCHANGE_UNKNOWN);
 }
 
