@@ -13,7 +13,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,17 +47,10 @@ int kafka_addressing_init(struct kafka_addressing *ret, const char *topic,
     return rc;
 }
 
+/* Makes refusal->text one clean line and the reason of a completion. */
 static int refuse(struct kafka_refusal *refusal, enum rider_outcome outcome,
-                  enum rider_cause cause, const char *fmt, ...) RIDER_PRINTF(4, 5);
-
-static int refuse(struct kafka_refusal *refusal, enum rider_outcome outcome,
-                  enum rider_cause cause, const char *fmt, ...)
+                  enum rider_cause cause)
 {
-    va_list args;
-
-    va_start(args, fmt);
-    (void)vsnprintf(refusal->text, sizeof(refusal->text), fmt, args);
-    va_end(args);
     for (char *p = refusal->text; *p != '\0'; p++) {
         if (iscntrl((unsigned char)*p)) {
             *p = '?';
@@ -95,14 +87,16 @@ static int build_topic(struct kafka_message *m, const struct kafka_addressing *t
                                   sizeof(why));
 
     if (len < 0) {
-        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
-                      "could not make a topic name: %s", why);
+        (void)snprintf(refusal->text, sizeof(refusal->text),
+                       "could not make a topic name: %s", why);
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE);
     }
     m->topic_len = (size_t)len;
     if (memchr(m->topic, '\0', m->topic_len) != NULL ||
         !is_topic_name(m->topic, m->topic_len)) {
-        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
-                      "\"%s\" is not a valid topic name", m->topic);
+        (void)snprintf(refusal->text, sizeof(refusal->text),
+                       "\"%s\" is not a valid topic name", m->topic);
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE);
     }
     return 0;
 }
@@ -122,8 +116,9 @@ static int build_key(struct kafka_message *m, const struct kafka_addressing *to,
                               sizeof(why));
     }
     if (len < 0) {
-        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
-                      "could not make a key: %s", why);
+        (void)snprintf(refusal->text, sizeof(refusal->text), "could not make a key: %s",
+                       why);
+        return refuse(refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE);
     }
     m->key_len = (size_t)len;
     if (m->key_len == 0) {
@@ -153,13 +148,15 @@ int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *
         return -1;
     }
     if (headers_build(&m->headers, event, &kafka_headers, why, sizeof(why)) != 0) {
-        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE, "%s", why);
+        (void)snprintf(refusal->text, sizeof(refusal->text), "%s", why);
+        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE);
     }
     size_t size = size_of(m);
     if (size > to->max_bytes) {
-        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE,
-                      "a message of %zu bytes is over message.max.bytes, %zu", size,
-                      to->max_bytes);
+        (void)snprintf(refusal->text, sizeof(refusal->text),
+                       "a message of %zu bytes is over message.max.bytes, %zu", size,
+                       to->max_bytes);
+        return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE);
     }
     int64_t ms = event->occurred_at_us / 1000;
     m->timestamp_ms = ms > 0 ? ms : 0; /* Kafka has no time before 1970 */

@@ -116,6 +116,18 @@ static rd_kafka_headers_t *headers_of(const struct headers *from)
     return headers;
 }
 
+/* The library takes bodies, keys and opaques as pointers to non-const, but writes
+ * to none of them. */
+static void *without_const(const void *p)
+{
+    union {
+        const void *in;
+        void *out;
+    } pointer = {.in = p};
+
+    return pointer.out;
+}
+
 rd_kafka_resp_err_t kafka_producer_send(struct kafka_producer *p,
                                         const struct kafka_message *m)
 {
@@ -130,14 +142,13 @@ rd_kafka_resp_err_t kafka_producer_send(struct kafka_producer *p,
         return rd_kafka_last_error();
     }
     rd_kafka_headers_t *headers = headers_of(&m->headers);
-    /* The library takes bodies and opaques as pointers to non-const, but writes
-     * to neither. Its argument macros are GNU expressions, hence the plain tags. */
+    /* The library's argument macros are GNU expressions, hence the plain tags. */
     rd_kafka_resp_err_t err = rd_kafka_producev(
         p->rk, RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_MSGFLAGS, 0,
-        RD_KAFKA_VTYPE_VALUE, (void *)(uintptr_t)m->event->body.data,
-        m->event->body.len, RD_KAFKA_VTYPE_KEY, (void *)(uintptr_t)m->key, m->key_len,
-        RD_KAFKA_VTYPE_TIMESTAMP, m->timestamp_ms, RD_KAFKA_VTYPE_HEADERS, headers,
-        RD_KAFKA_VTYPE_OPAQUE, (void *)(uintptr_t)m->event, RD_KAFKA_VTYPE_END);
+        RD_KAFKA_VTYPE_VALUE, without_const(m->event->body.data), m->event->body.len,
+        RD_KAFKA_VTYPE_KEY, without_const(m->key), m->key_len, RD_KAFKA_VTYPE_TIMESTAMP,
+        m->timestamp_ms, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE,
+        without_const(m->event), RD_KAFKA_VTYPE_END);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }

@@ -66,10 +66,20 @@ struct drive {
     uint32_t health;
 };
 
+static struct drive *drive_of(const struct rider_host *host)
+{
+    union {
+        const struct rider_host *in;
+        struct drive *out;
+    } pointer = {.in = host};
+
+    return pointer.out;
+}
+
 static void complete_many(const struct rider_host *host, const uint64_t *tickets,
                           size_t n, const struct rider_result *result)
 {
-    struct drive *d = (struct drive *)(uintptr_t)host;
+    struct drive *d = drive_of(host);
 
     (void)pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < n; i++) {
@@ -97,7 +107,7 @@ static void complete(const struct rider_host *host, uint64_t ticket,
 
 static void writable(const struct rider_host *host)
 {
-    struct drive *d = (struct drive *)(uintptr_t)host;
+    struct drive *d = drive_of(host);
 
     (void)pthread_mutex_lock(&d->lock);
     d->news = true;
@@ -363,7 +373,7 @@ static int load(struct drive *d, const char *path, char *const *pairs, size_t n_
     const struct publisher_vtable *(*entry)(void) = NULL;
 
     if (library == NULL) {
-        (void)fprintf(stderr, "%s\n", dlerror());
+        (void)fprintf(stderr, "%s\n", dlerror()); /* NOLINT: one thread */
         return -1;
     }
     *(void **)&entry = dlsym(library, "rider_publisher_entry");
@@ -385,7 +395,8 @@ static int load(struct drive *d, const char *path, char *const *pairs, size_t n_
 
 static int parse_arguments(struct drive *d, int argc, char **argv)
 {
-    for (int c = 0; (c = getopt(argc, argv, "n:k:s:w:t:a:")) != -1;) {
+    for (int c = 0;
+         (c = getopt(argc, argv, "n:k:s:w:t:a:")) != -1;) { /* NOLINT: one thread */
         long value = c == 'a' ? 0 : strtol(optarg, NULL, 10);
         switch (c) {
         case 'n':

@@ -15,3 +15,9 @@ postrider_unit_test(kafka_message kafka_parts)
 postrider_unit_test(kafka_options kafka_parts)
 postrider_unit_test(kafka_status kafka_parts)
 postrider_unit_test(kafka_client kafka_parts test_support)
+if(POSTRIDER_SANITIZE MATCHES thread)
+  # See tests/brokers/c11_threads.c.
+  add_dependencies(test_kafka_client c11_threads)
+  set_tests_properties(unit.kafka_client PROPERTIES ENVIRONMENT
+    "LD_PRELOAD=$<TARGET_FILE:c11_threads>;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/brokers/tsan.supp")
+endif()

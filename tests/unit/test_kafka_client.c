@@ -19,7 +19,7 @@
 #define N_EVENTS 500
 #define WAIT_MS  30000
 
-static const struct fake_event plain = {.body_size = 100};
+static const struct fake_event plain = {.aggregate_type = "t", .body_size = 100};
 
 struct scene {
     rd_kafka_t *rk;
@@ -56,8 +56,9 @@ static void open_scene(struct scene *s)
         (struct rider_property){"topic.metadata.propagation.max.ms", "500"};
     s->properties[3] = (struct rider_property){"reconnect.backoff.max.ms", "200"};
     s->properties[4] = (struct rider_property){"queue.buffering.max.messages", "200"};
-    s->config = (struct kafka_config){
-        .topic = "t", .key = "{aggregateId}", .properties = {s->properties, 5}};
+    s->config = (struct kafka_config){.topic = "{aggregateType}",
+                                      .key = "{aggregateId}",
+                                      .properties = {s->properties, 5}};
     assert_int_equal(kafka_client_create(fake_host_host(s->fake), &s->config,
                                          &s->client, err, sizeof(err)),
                      0);
@@ -109,7 +110,7 @@ static struct fake_host_counts settled(struct scene *s)
 
 static void delivers_and_holds_back_what_does_not_fit(void **state)
 {
-    static const struct fake_event like = {.body_size = 300};
+    static const struct fake_event like = {.aggregate_type = "t", .body_size = 300};
     struct scene s;
 
     (void)state;
@@ -122,7 +123,7 @@ static void delivers_and_holds_back_what_does_not_fit(void **state)
 
 static void a_rejected_batch_is_sent_one_by_one(void **state)
 {
-    static const struct fake_event like = {.body_size = 300};
+    static const struct fake_event like = {.aggregate_type = "t", .body_size = 300};
     struct scene s;
 
     (void)state;
@@ -153,7 +154,8 @@ static void a_message_rejected_alone_is_dead(void **state)
 
 static void too_large_is_rejected_at_once(void **state)
 {
-    static const struct fake_event large = {.body_size = 2000000};
+    static const struct fake_event large = {.aggregate_type = "t",
+                                            .body_size = 2000000};
     struct scene s;
 
     (void)state;
@@ -165,17 +167,18 @@ static void too_large_is_rejected_at_once(void **state)
 
 static void a_missing_topic_is_unroutable_until_it_exists(void **state)
 {
+    static const struct fake_event missing = {.aggregate_type = "m", .body_size = 100};
     struct scene s;
 
     (void)state;
     open_scene(&s);
-    rd_kafka_mock_topic_set_error(s.cluster, "t",
+    rd_kafka_mock_topic_set_error(s.cluster, "m",
                                   RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    publish_all(&s, 5, &plain);
+    publish_all(&s, 5, &missing);
     assert_int_equal(settled(&s).by_outcome[RIDER_UNROUTABLE], 5);
-    rd_kafka_mock_topic_set_error(s.cluster, "t", RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_mock_topic_set_error(s.cluster, "m", RD_KAFKA_RESP_ERR_NO_ERROR);
     for (int i = 0; i < 1000; i++) {
-        publish_all(&s, 1, &plain);
+        publish_all(&s, 1, &missing);
         if (settled(&s).by_outcome[RIDER_DELIVERED] > 0) {
             break;
         }
@@ -261,7 +264,8 @@ static void note(void *arg, const char *name, const void *value, size_t len)
 
 static void explain_shows_the_message(void **state)
 {
-    static const struct fake_event like = {.aggregate_id = "A-1"};
+    static const struct fake_event like = {.aggregate_type = "t",
+                                           .aggregate_id = "A-1"};
     struct explained e = {0};
     struct scene s;
 
