@@ -230,14 +230,17 @@ start_relay() {
 }
 
 # Everything RabbitMQ has is below one folder, its port mapper included: several nodes can live on one machine.
-with_rabbitmq() {
+rabbit_environment() {
     local folder=$state/rabbitmq
-    env HOME="$folder/home" RABBITMQ_NODENAME=quickstart@localhost RABBITMQ_CONF_ENV_FILE=/dev/null \
-        RABBITMQ_MNESIA_BASE="$folder/mnesia" RABBITMQ_LOG_BASE="$folder/log" \
-        RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_PID_FILE="$folder/pid" \
-        RABBITMQ_ENABLED_PLUGINS_FILE="$folder/enabled_plugins" RABBITMQ_DIST_PORT="$(port rabbit-dist 25682)" \
-        ERL_EPMD_PORT="$(port epmd 14369)" ERL_EPMD_ADDRESS=127.0.0.1 \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" "$@"
+    rabbit_env=(
+        HOME="$folder/home" RABBITMQ_NODENAME=quickstart@localhost RABBITMQ_CONF_ENV_FILE=/dev/null
+        RABBITMQ_MNESIA_BASE="$folder/mnesia" RABBITMQ_LOG_BASE="$folder/log"
+        RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_PID_FILE="$folder/pid"
+        RABBITMQ_ENABLED_PLUGINS_FILE="$folder/enabled_plugins" RABBITMQ_DIST_PORT="$(port rabbit-dist 25682)"
+        ERL_EPMD_PORT="$(port epmd 14369)" ERL_EPMD_ADDRESS=127.0.0.1
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+        RUNNING_UNDER_SYSTEMD=true # the script becomes the server instead of its parent
+    )
 }
 
 start_rabbitmq() {
@@ -252,7 +255,8 @@ log.console = false
 disk_free_limit.absolute = 50MB
 END
         echo '[rabbitmq_management].' >"$folder/enabled_plugins"
-        with_rabbitmq setsid /usr/lib/rabbitmq/bin/rabbitmq-server </dev/null >"$state/log/rabbitmq.log" 2>&1 &
+        rabbit_environment
+        env "${rabbit_env[@]}" setsid /usr/lib/rabbitmq/bin/rabbitmq-server </dev/null >"$state/log/rabbitmq.log" 2>&1 &
         wait_for 90 rabbit_api GET overview || die "RabbitMQ does not start, see $state/log/rabbitmq.log"
     fi
     rabbit_api PUT queues/%2F/approvals '{"durable":true}' >/dev/null
@@ -267,7 +271,8 @@ rabbit_api() { # METHOD PATH [BODY]
 stop_rabbitmq() {
     stop_process RabbitMQ "$state/rabbitmq/pid"
     # The node leaves its port mapper behind, which ends only once no node is registered.
-    wait_for 10 with_rabbitmq epmd -kill || true
+    rabbit_environment
+    wait_for 10 env "${rabbit_env[@]}" epmd -kill || true
 }
 
 start_kafka() {
@@ -339,7 +344,7 @@ show() {
     step "What the destination \`screen\` (adapter stdout) printed: the canonical envelope, one line an event"
     grep "$aggregate" "$state/log/events.jsonl"
     step "What \`postrider receive\` got over HTTP: Standard Webhooks, each signature verified"
-    grep -v '^listening' "$state/log/received.log" | tail -n 4
+    grep -E ' (accepted|duplicate|refused) ' "$state/log/received.log"
     if wants rabbitmq; then
         step "What waits in RabbitMQ's queue approvals"
         rabbit_api POST queues/%2F/approvals/get '{"count":100,"ackmode":"ack_requeue_true","encoding":"auto"}' |
@@ -361,7 +366,7 @@ next_steps() {
   $pg_bin/psql $dsn -c "SELECT outbox.publish('REQUEST_SUBMITTED', 'R-1', '{\"by\": \"me\"}', 'request')"
   tail -f $state/log/events.jsonl
   $build/postrider status -c $state/postrider.yaml
-  curl http://$ops/readyz     curl http://$ops/metrics
+  http://$ops/metrics and http://$ops/readyz, in a browser or with curl
   deploy/quickstart.sh                             once more
   deploy/quickstart.sh --down                      stops everything and removes $state
 END
