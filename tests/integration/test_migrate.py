@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import glob
 import os
 import re
 import subprocess
@@ -39,34 +40,38 @@ def migrate(tool: str, dsn: str, *options: str) -> tuple[int, list[str], str]:
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
+MIGRATIONS = sorted(os.path.basename(path)[:-len(".sql")] for path in glob.glob(os.path.join(
+    os.path.dirname(__file__), "..", "..", "core", "outbox", "schema", "[0-9]*.sql")))
+LATEST = len(MIGRATIONS)
+
+
 def as_user(db, user: str) -> str:
     return re.sub(r"//[^@]+@", f"//{user}@", db.dsn)
 
 
 def test_it_applies_everything_once(tool, empty):
     assert migrate(tool, empty.dsn) == (
-        0, ["applied 001_tables ", "applied 002_writer ", "applied 003_operations ", "applied roles ",
-            "version 0 3"], "")
-    assert migrate(tool, empty.dsn) == (0, ["applied roles ", "version 3 3"], "")
-    assert empty.value("SELECT schema_version FROM outbox.meta") == 3
+        0, [*(f"applied {name} " for name in MIGRATIONS), "applied roles ", f"version 0 {LATEST}"], "")
+    assert migrate(tool, empty.dsn) == (0, ["applied roles ", f"version {LATEST} {LATEST}"], "")
+    assert empty.value("SELECT schema_version FROM outbox.meta") == LATEST
 
 
 def test_it_continues_where_it_stopped(tool, empty, root):
     empty.run_file(os.path.join(root, "core", "outbox", "schema", "001_tables.sql"))
     status, lines, _ = migrate(tool, empty.dsn)
     assert status == 0
-    assert lines[0] == "applied 002_writer " and lines[-1] == "version 1 3"
+    assert lines[0] == "applied 002_writer " and lines[-1] == f"version 1 {LATEST}"
 
 
 def test_a_dry_run_prints_and_changes_nothing(tool, empty):
     status, lines, _ = migrate(tool, empty.dsn, "--dry-run")
-    assert status == 0 and lines[-1] == "version 0 3"
+    assert status == 0 and lines[-1] == f"version 0 {LATEST}"
     text = "\n".join(lines)
     assert "CREATE TABLE outbox.event (" in text and "CREATE ROLE" in text
     assert empty.value("SELECT to_regnamespace('outbox') IS NULL")
     migrate(tool, empty.dsn)
     _, lines, _ = migrate(tool, empty.dsn, "--dry-run", "--no-roles")
-    assert lines == ["version 3 3"]
+    assert lines == [f"version {LATEST} {LATEST}"]
 
 
 def test_migrators_do_not_race(tool, empty):
@@ -74,7 +79,7 @@ def test_migrators_do_not_race(tool, empty):
         done = list(pool.map(lambda _: migrate(tool, empty.dsn), range(6)))
     assert [d[0] for d in done] == [0] * 6, done
     applied = [line for d in done for line in d[1] if line.startswith("applied 0")]
-    assert sorted(applied) == ["applied 001_tables ", "applied 002_writer ", "applied 003_operations "]
+    assert sorted(applied) == [f"applied {name} " for name in MIGRATIONS]
 
 
 def test_a_newer_version_is_refused(tool, empty):
@@ -82,7 +87,7 @@ def test_a_newer_version_is_refused(tool, empty):
     empty.run("UPDATE outbox.meta SET schema_version = 99")
     status, lines, err = migrate(tool, empty.dsn)
     assert (status, lines) == (1, [])
-    assert "version 99, and this postrider knows up to 3: upgrade postrider" in err
+    assert f"version 99, and this postrider knows up to {LATEST}: upgrade postrider" in err
 
 
 def test_a_foreign_schema_is_left_alone(tool, empty):
@@ -114,7 +119,7 @@ def test_an_owner_without_createrole_is_told_and_can_go_on(tool, private):
     for role in ("writer", "relay", "api", "monitor"):
         private.run(f"CREATE ROLE outbox_{role}")
     status, lines, _ = migrate(tool, dsn)
-    assert (status, lines) == (0, ["applied roles ", "version 3 3"])
+    assert (status, lines) == (0, ["applied roles ", f"version {LATEST} {LATEST}"])
     with contextlib.closing(private.connect()) as c, c.cursor() as cursor:
         cursor.execute("SET ROLE outbox_writer")
         cursor.execute("SELECT outbox.publish('T', 'a', '1')")
@@ -142,7 +147,7 @@ def test_an_owner_of_the_schema_alone_can_migrate(tool, empty):
     empty.run("CREATE ROLE schema_owner LOGIN")
     empty.run("CREATE SCHEMA outbox AUTHORIZATION schema_owner")
     status, lines, err = migrate(tool, as_user(empty, "schema_owner"), "--no-roles")
-    assert (status, lines[-1]) == (0, "version 0 3"), err
+    assert (status, lines[-1]) == (0, f"version 0 {LATEST}"), err
 
 
 def test_a_user_who_may_nothing_is_told_so(tool, empty):

@@ -126,7 +126,7 @@ def test_roles_sql_takes_back_what_it_does_not_list(outbox, root):
     ("outbox_relay", "DELETE FROM outbox.event"),
     ("outbox_relay", "DELETE FROM outbox.delivery"),
     ("outbox_relay", "UPDATE outbox.meta SET schema_version = 9"),
-    ("outbox_relay", "SELECT * FROM outbox.rebase()"),
+    ("outbox_monitor", "SELECT * FROM outbox.rebase()"),
     ("outbox_api", "SELECT payload FROM outbox.event"),
     ("outbox_api", "SELECT * FROM outbox.delivery"),
     ("outbox_monitor", "SELECT payload FROM outbox.event"),

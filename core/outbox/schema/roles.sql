@@ -21,14 +21,16 @@ DECLARE
     ['outbox_relay', 'SELECT ON outbox.event, outbox.meta, outbox.event_type'],
     ['outbox_relay', 'SELECT, INSERT, UPDATE ON outbox.lane, outbox.delivery'],
     ['outbox_relay', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck'],
+    ['outbox_relay', 'SELECT, INSERT, UPDATE, DELETE ON outbox.relay'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.retire(interval, int)'],
+    ['outbox_relay', 'EXECUTE ON FUNCTION outbox.rebase()'],
 
     ['outbox_api', 'USAGE ON SCHEMA outbox'],
     ['outbox_api', 'SELECT ON outbox.meta, outbox.event_type'],
     ['outbox_api', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck'],
 
     ['outbox_monitor', 'USAGE ON SCHEMA outbox'],
-    ['outbox_monitor', 'SELECT ON outbox.meta, outbox.event_type, outbox.lane, outbox.delivery'],
+    ['outbox_monitor', 'SELECT ON outbox.meta, outbox.event_type, outbox.lane, outbox.delivery, outbox.relay'],
     ['outbox_monitor', 'SELECT (seq, event_id, type, aggregate_type, aggregate_id, version, occurred_at, xid)'
                        ' ON outbox.event'],
     ['outbox_monitor', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck']
