@@ -224,6 +224,21 @@ def test_forbidden_topic_parks_only_its_events():
     assert counts["delivered"] == 2000 and set(counts["causes"]) == {AUTH}
 
 
+def test_wrong_password_is_named_and_not_shown(kafka):
+    kafka.create_topic("sasl", 1)
+    sasl = ["topic=sasl", "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN",
+            "sasl.username=rider"]
+    counts = Drive(kafka.sasl_bootstrap, *sasl, f"sasl.password={kafka.PASSWORD}", n=100,
+                   k=10).result()
+    assert counts["delivered"] == 100
+    drive = Drive(kafka.sasl_bootstrap, *sasl, "sasl.password=battery staple",
+                  "message.timeout.ms=2000", n=100, k=10, t=6)
+    wait_until(lambda: drive.saw(f"health down cause {AUTH}"), "the refusal is seen", 10)
+    counts = drive.result(ok=False)
+    assert counts["delivered"] == 0 and set(counts["causes"]) == {AUTH}
+    assert not drive.saw("staple")
+
+
 # --- injected faults: the mock cluster
 
 

@@ -28,11 +28,13 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_rider="{password}";
 log.dirs={folder}/logs
 num.partitions=4
 offsets.topic.num.partitions=1
@@ -104,19 +106,27 @@ def _copy_jars(folder: pathlib.Path) -> None:
 
 
 class Kafka:
-    """One real node. Use as a context manager, or call start() and stop()."""
+    """One real node. Use as a context manager, or call start() and stop().
+
+    `bootstrap` needs no authentication; `sasl_bootstrap` takes SASL PLAIN over plain text as user
+    "rider" with PASSWORD.
+    """
+
+    PASSWORD = "correct horse"
 
     def __init__(self, auto_create: bool = False, settings: dict[str, str] | None = None):
         self._jars = jars()
         self.folder = tempfile.mkdtemp(prefix="postrider-kafka-")
-        self.port, self._controller = ports.take(), ports.take()
+        self.port, self._sasl, self._controller = ports.take(), ports.take(), ports.take()
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.sasl_bootstrap = f"127.0.0.1:{self._sasl}"
         self.log_path = os.path.join(self.folder, "server.log")
         self._process: subprocess.Popen | None = None
         self._configure(auto_create, settings or {})
 
     def _configure(self, auto_create: bool, settings: dict[str, str]) -> None:
-        text = PROPERTIES.format(controller=self._controller, broker=self.port, folder=self.folder,
+        text = PROPERTIES.format(controller=self._controller, broker=self.port, sasl=self._sasl,
+                                 password=self.PASSWORD, folder=self.folder,
                                  auto_create=str(auto_create).lower())
         text += "".join(f"{name}={value}\n" for name, value in settings.items())
         pathlib.Path(self.folder, "server.properties").write_text(text, encoding="ascii")
@@ -199,6 +209,7 @@ class Kafka:
         """Ends the node and removes its data."""
         self.kill()
         ports.release(self.port)
+        ports.release(self._sasl)
         ports.release(self._controller)
         shutil.rmtree(self.folder, ignore_errors=True)
 
