@@ -111,6 +111,9 @@ void rabbitmq_conn_close(struct rabbitmq_conn *conn, uint64_t polite_ms)
 static int lost(int status, struct rabbitmq_failure *why)
 {
     rabbitmq_conn_explain_status(status, why);
+    if (why->cause == RIDER_CAUSE_TLS) {
+        why->cause = RIDER_CAUSE_UNREACHABLE; /* a peer that died, not a certificate */
+    }
     (void)snprintf(why->text, sizeof(why->text), "connection lost, %s",
                    amqp_error_string2(status));
     return -1;

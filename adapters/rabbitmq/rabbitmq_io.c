@@ -143,6 +143,11 @@ static void down(struct rabbitmq_io *io, const struct rabbitmq_failure *why)
     uint64_t wake_ms = rabbitmq_now_ms() + wait_ms;
     io->host->log(io->host, RIDER_LOG_WARN, "%s, retrying in %llu ms", why->text,
                   (unsigned long long)wait_ms);
+    struct rabbitmq_status status;
+    rabbitmq_inbox_status(io->inbox, &status);
+    if (status.state == RABBITMQ_STARTING && wait_ms == 0) {
+        return; /* events wait until each broker was tried once */
+    }
     set_status(io, RABBITMQ_DOWN, why, wait_ms);
     rabbitmq_session_detach(io->session, why, wait_ms);
     uint64_t until;

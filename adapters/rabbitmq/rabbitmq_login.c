@@ -161,7 +161,13 @@ static int set_up(struct rabbitmq_conn *conn, const struct rabbitmq_brokers *b,
     }
     conn->watchdog = watchdog;
     rabbitmq_watchdog_arm(watchdog, b->connect_timeout_ms + 1000);
-    rc = rabbitmq_conn_explain_reply(log_in(conn, b), why);
+    amqp_rpc_reply_t reply = log_in(conn, b);
+    rc = rabbitmq_conn_explain_reply(reply, why);
+    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
+        (void)snprintf(why->text, sizeof(why->text), "could not log in at %.60s:%d, %s",
+                       broker->host, broker->port,
+                       amqp_error_string2(reply.library_error));
+    }
     rc = rc ? rc : rabbitmq_conn_open_channel(conn, RABBITMQ_PUBLISH_CHANNEL, why);
     rc = rc ? rc : rabbitmq_conn_open_channel(conn, RABBITMQ_LOOKUP_CHANNEL, why);
     (void)rabbitmq_watchdog_disarm(watchdog);
