@@ -86,6 +86,19 @@ def test_events_of_an_open_transaction_are_counted_when_it_commits(tool, outbox)
         assert status(tool, outbox.dsn)["lanes"][0]["backlog"] == 1
 
 
+def test_nothing_pending_has_no_age(tool, outbox):
+    publish(outbox, 2)
+    outbox.run("INSERT INTO outbox.lane (destination, snap) VALUES ('idle', pg_current_snapshot()), ('dead', '1:1:')")
+    outbox.run("UPDATE outbox.lane SET snap = pg_current_snapshot() WHERE destination = 'dead'")
+    outbox.run("INSERT INTO outbox.delivery (lane, seq, aggregate_type, aggregate_id, state, cause)"
+               " SELECT lane, 1, 'request', 'R-1', 'DEAD', 'too_large' FROM outbox.lane WHERE destination = 'dead'")
+    lanes = {lane["destination"]: lane for lane in status(tool, outbox.dsn)["lanes"]}
+    assert (lanes["idle"]["backlog"], lanes["idle"]["oldest_pending_ms"]) == (0, 0)
+    assert (lanes["dead"]["backlog"], lanes["dead"]["oldest_pending_ms"]) == (0, 0)
+    publish(outbox)
+    assert all(lane["oldest_pending_ms"] > 0 for lane in status(tool, outbox.dsn)["lanes"])
+
+
 def test_a_long_backlog_is_capped_and_says_so(tool, outbox):
     outbox.run("INSERT INTO outbox.lane (destination, snap) VALUES ('a', '1:1:')")
     outbox.run("INSERT INTO outbox.event (type, aggregate_id, payload) SELECT 'T', 'a', '1'"
