@@ -16,11 +16,12 @@
 #define RIDER_CLEANUP_PTR(fn) __attribute__((cleanup(fn##_ptr)))
 
 /** Defines fn_ptr(), which RIDER_CLEANUP_PTR(fn) calls at the end of the scope. */
-#define RIDER_DEFINE_PTR_CLEANUP(type, fn) \
-    static inline void fn##_ptr(type **p)  \
-    {                                      \
-        fn(*p);                            \
-    }                                      \
+#define RIDER_DEFINE_PTR_CLEANUP(type, fn)                             \
+    /* NOLINTNEXTLINE(bugprone-macro-parentheses): `type` is a type */ \
+    static inline void fn##_ptr(type **p)                              \
+    {                                                                  \
+        fn(*p);                                                        \
+    }                                                                  \
     struct rider_swallow_semicolon
 
 #define RIDER_STEAL(p)                  \

@@ -27,6 +27,7 @@ void log_setup(enum log_level level, enum log_format format);
 void log_line(enum log_level level, const char *component, const char *event,
               const char *fmt, ...) RIDER_PRINTF_LIKE(4, 5);
 
+/* They are called like functions. NOLINTBEGIN(readability-identifier-naming) */
 #define log_error(component, event, ...) \
     log_line(LOG_ERROR_LEVEL, component, event, __VA_ARGS__)
 #define log_warn(component, event, ...) \
@@ -35,6 +36,7 @@ void log_line(enum log_level level, const char *component, const char *event,
     log_line(LOG_INFO_LEVEL, component, event, __VA_ARGS__)
 #define log_debug(component, event, ...) \
     log_line(LOG_DEBUG_LEVEL, component, event, __VA_ARGS__)
+/* NOLINTEND(readability-identifier-naming) */
 
 bool log_enabled(enum log_level level);
 

@@ -61,7 +61,8 @@ struct rider_option {
 };
 
 /** offsetof() that does not compile if the member has another type. */
-#define RIDER_FIELD(S, member, T) \
+#define RIDER_FIELD(S, member, T)                                       \
+    /* NOLINTNEXTLINE(bugprone-macro-parentheses): T and S are types */ \
     (offsetof(S, member) * _Generic(&((S *)0)->member, T * : 1u))
 
 #endif
