@@ -51,8 +51,7 @@ static int refuse_usage(const struct cli_command *command, const char *text)
                          command->name, text, command->name);
 }
 
-static int run_command(const struct cli_command *command, int argc, char **argv,
-                       const struct cli_hooks *hooks)
+static int run_command(const struct cli_command *command, int argc, char **argv)
 {
     struct cli_args args;
     struct rider_error err;
@@ -74,10 +73,10 @@ static int run_command(const struct cli_command *command, int argc, char **argv,
                          args.operands[command->max_operands]);
         return refuse_usage(command, err.text);
     }
-    return command->run(&args, hooks);
+    return command->run(&args);
 }
 
-static int dispatch(int argc, char **argv, const struct cli_hooks *hooks)
+static int dispatch(int argc, char **argv)
 {
     const struct cli_command *command;
 
@@ -87,7 +86,7 @@ static int dispatch(int argc, char **argv, const struct cli_hooks *hooks)
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         argv[1] = argv[0];
-        return run_command(&cmd_version, argc - 1, argv + 1, hooks);
+        return run_command(&cmd_version, argc - 1, argv + 1);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
@@ -106,12 +105,12 @@ static int dispatch(int argc, char **argv, const struct cli_hooks *hooks)
     if (command == NULL) {
         return refuse_command(argv[1]);
     }
-    return run_command(command, argc - 1, argv + 1, hooks);
+    return run_command(command, argc - 1, argv + 1);
 }
 
-int cli_main(int argc, char **argv, const struct cli_hooks *hooks)
+int cli_main(int argc, char **argv)
 {
-    int status = dispatch(argc, argv, hooks);
+    int status = dispatch(argc, argv);
 
     /* A full disk or a closed pipe must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == CLI_OK) {

@@ -6,7 +6,6 @@
 #ifndef CLI_CLI_COMMAND_H
 #define CLI_CLI_COMMAND_H
 
-#include "cli/cli.h"
 #include "cli/cli_args.h"
 #include "cli/cli_exit.h"
 
@@ -20,7 +19,7 @@ struct cli_command {
     size_t n_flags;
     size_t min_operands, max_operands;
     /** Returns an exit status; says on standard error what went wrong. */
-    int (*run)(const struct cli_args *args, const struct cli_hooks *hooks);
+    int (*run)(const struct cli_args *args);
 };
 
 extern const struct cli_command cmd_run;

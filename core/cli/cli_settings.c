@@ -3,10 +3,10 @@
  * cli_settings.c - the configuration as commands read it.
  *
  * Adapters are looked up in the user's directory if one was named, else in the
- * file's, else in the default. The registry opens at the first lookup, when the
- * directory is known.
+ * file's, else in the default.
  *
- * Not here: the rules of the file (config/settings.h).
+ * Not here: reading (daemon/configuration.h), the rules of the file
+ * (config/settings.h).
  */
 #include "cli/cli_settings.h"
 
@@ -71,57 +71,37 @@ int cli_adapter_dir_default(char *out, size_t size, struct rider_error *err)
     return 0;
 }
 
-static int look_up(void *arg, const char *adapter_dir, const char *type,
-                   struct adapter_options *ret, struct rider_error *err)
+static int read_into(struct cli_settings *s, struct rider_error *err)
 {
-    struct cli_settings *s = arg;
-    const struct publisher_vtable *vt = NULL;
-    int rc = 0;
+    int rc = configuration_read(&s->source, &s->configuration, &s->problems, err);
 
-    if (s->registry == NULL) {
-        const char *dir = s->adapter_dir != NULL ? s->adapter_dir : adapter_dir;
-
-        rc = plugin_registry_create(dir, &s->registry, err);
-    }
     if (rc == 0) {
-        rc = plugin_registry_get(s->registry, type, &vt, err);
+        s->settings = s->configuration->settings;
     }
-    if (rc != 0) {
-        return rc;
-    }
-    *ret = (struct adapter_options){vt->options, vt->option_size, vt->config_size,
-                                    vt->caps};
-    return 0;
+    return rc;
 }
 
 int cli_settings_read(const struct cli_args *args, struct cli_settings *ret,
                       struct rider_error *err)
 {
     *ret = (struct cli_settings){
-        .adapter_dir = cli_adapter_dir_override(args),
+        .source = {.path = cli_config_path(args),
+                   .adapter_dir = cli_adapter_dir_override(args),
+                   .default_adapter_dir = ret->default_dir},
         .problems = buf_make(MAX_PROBLEMS),
     };
     int rc = cli_adapter_dir_default(ret->default_dir, sizeof(ret->default_dir), err);
-    if (rc != 0) {
-        return rc;
-    }
-    const struct settings_load load = {
-        .path = cli_config_path(args),
-        .default_adapter_dir =
-            ret->adapter_dir != NULL ? ret->adapter_dir : ret->default_dir,
-        .lookup = look_up,
-        .lookup_arg = ret,
-    };
-    return settings_read(&load, &ret->settings, &ret->problems, err);
+
+    return rc == 0 ? read_into(ret, err) : rc;
 }
 
 void cli_settings_done(struct cli_settings *s)
 {
-    settings_destroy(s->settings);
-    plugin_registry_destroy(s->registry);
+    configuration_unref(s->configuration);
+    configuration_source_done(&s->source);
     buf_done(&s->problems);
+    s->configuration = NULL;
     s->settings = NULL;
-    s->registry = NULL;
 }
 
 /* A file that is missing or unreadable is a mistake of the configuration as well:
@@ -143,12 +123,12 @@ static bool has_config(const struct cli_args *args)
 /* The file alone: these commands must work where adapters are not installed. */
 static int read_dsn(const struct cli_args *args, struct cli_settings *s)
 {
-    const struct settings_load load = {
-        .path = cli_config_path(args),
-        .default_adapter_dir = POSTRIDER_ADAPTER_DIR,
-    };
     struct rider_error err = {.code = RIDER_OK, .text = ""};
-    int rc = settings_read(&load, &s->settings, &s->problems, &err);
+
+    s->source.path = cli_config_path(args);
+    s->source.default_adapter_dir = POSTRIDER_ADAPTER_DIR;
+    s->source.no_adapters = true;
+    int rc = read_into(s, &err);
 
     /* The only problem may be the summary itself. */
     if (strncmp(buf_text(&s->problems), err.text, strlen(err.text)) != 0 || rc == 0) {

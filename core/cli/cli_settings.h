@@ -8,8 +8,7 @@
 
 #include "base/buf.h"
 #include "cli/cli_args.h"
-#include "config/settings.h"
-#include "plugin/plugin_registry.h"
+#include "daemon/configuration.h"
 
 /** --config, $POSTRIDER_CONFIG, or the installed path. Borrowed. */
 const char *cli_config_path(const struct cli_args *args);
@@ -24,9 +23,9 @@ int cli_adapter_dir_default(char *out, size_t size,
 
 /** Settings and the adapters they name. */
 struct cli_settings {
-    struct settings *settings;
-    struct plugin_registry *registry; /* of settings->adapter_dir; NULL: none named */
-    const char *adapter_dir;          /* the user's, or NULL */
+    struct configuration_source source; /* its registry is NULL: no adapter named */
+    struct configuration *configuration;
+    const struct settings *settings; /* the configuration's; NULL after a failure */
     char default_dir[512];
     struct buf problems; /* one mistake, or warning, a line */
 };

@@ -164,7 +164,7 @@ static int list(struct plugin_registry *reg, struct listing *l)
     return l->refused > 0 ? CLI_CONFIG : CLI_OK;
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     RIDER_CLEANUP_PTR(plugin_registry_destroy) struct plugin_registry *reg = NULL;
     struct listing l = {
@@ -178,7 +178,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
     char default_dir[512];
     int status;
 
-    (void)hooks;
     if (dir == NULL) {
         if (cli_adapter_dir_default(default_dir, sizeof(default_dir), &err) != 0) {
             return cli_fail(&err);

@@ -102,7 +102,7 @@ static bool try_destination(struct cli_settings *s,
     struct rider_error err;
     char text[256] = "";
 
-    if (plugin_registry_get(s->registry, d->adapter, &vt, &err) != 0) {
+    if (plugin_registry_get(s->source.registry, d->adapter, &vt, &err) != 0) {
         add_problem(s, d->line, d->name, err.text);
         return false;
     }
@@ -209,13 +209,12 @@ static void print_text(const struct cli_settings *s, const char *path, int statu
                  s->settings->n_destinations, s->settings->n_routes);
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     struct cli_settings s;
     const char *path = cli_config_path(args);
     int status = check_all(args, &s);
 
-    (void)hooks;
     if (cli_given(args, "json")) {
         status = print_json(&s, path, status);
     } else {

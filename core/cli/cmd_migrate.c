@@ -42,7 +42,7 @@ static void report(const struct cli_args *args, const struct migrate_result *res
     }
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     struct migrate_result result = {0};
@@ -54,7 +54,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
     };
     int status;
 
-    (void)hooks;
     if (request.dry_run && cli_given(args, "json")) {
         return cli_fail_text(CLI_USAGE, "--dry-run prints SQL: it goes without --json");
     }

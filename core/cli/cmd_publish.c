@@ -220,7 +220,7 @@ static const char *find_misuse(const struct cli_args *args)
     return NULL;
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     RIDER_CLEANUP(work_done) struct work w = {.input = buf_make(INPUT_LIMIT)};
     struct rider_error err = {.code = RIDER_OK, .text = ""};
@@ -228,7 +228,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
     const char *misuse = find_misuse(args);
     int rc;
 
-    (void)hooks;
     if (misuse != NULL) {
         return cli_fail_text(CLI_USAGE, "publish: %s", misuse);
     }

@@ -199,7 +199,7 @@ static int read_numbers(const struct cli_args *args, struct receiver_options *op
     return 0;
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     RIDER_CLEANUP(key_file_clear) struct key_file keys = {.n = 0};
     struct rider_error err = {.code = RIDER_OK, .text = ""};
@@ -213,7 +213,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
         .arg = &printer,
     };
 
-    (void)hooks;
     if (cli_given(args, "secret-file") == cli_given(args, "no-verify")) {
         return cli_fail_text(CLI_USAGE,
                              "receive: either --secret-file or --no-verify is "

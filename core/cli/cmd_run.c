@@ -4,34 +4,32 @@
  */
 #include "cli/cli_command.h"
 #include "cli/cli_settings.h"
+#include "daemon/daemon.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     char default_dir[512];
-    const struct cli_run_paths paths = {
+    const struct daemon_options options = {
         .config_path = cli_config_path(args),
         .adapter_dir = cli_adapter_dir_override(args),
         .default_adapter_dir = default_dir,
     };
 
-    if (hooks->run == NULL) {
-        return cli_fail_text(CLI_INTERNAL, "this program was built without the relay");
-    }
     /* As with any mistake of the configuration, a restart would not help. */
-    if (access(paths.config_path, R_OK) != 0) {
+    if (access(options.config_path, R_OK) != 0) {
         (void)rider_fail_errno(&err, RIDER_E_CONFIG, errno, "could not read \"%s\"",
-                               paths.config_path);
+                               options.config_path);
         return cli_fail(&err);
     }
     /* The process holds passwords and payloads: no core dumps, no debuggers. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (cli_adapter_dir_default(default_dir, sizeof(default_dir), &err) != 0 ||
-        hooks->run(&paths, &err) != 0) {
+        daemon_run(&options, &err) != 0) {
         return cli_fail(&err);
     }
     return CLI_OK;

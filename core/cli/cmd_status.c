@@ -154,7 +154,7 @@ static int print_json(const struct outbox_status *status)
     return CLI_OK;
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     struct outbox_status *status = NULL;
@@ -162,7 +162,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
     const char *dsn;
     int rc = cli_dsn(args, &s, &dsn);
 
-    (void)hooks;
     if (rc == CLI_OK && outbox_status_read(dsn, &status, &err) != 0) {
         rc = cli_fail(&err);
     } else if (rc == CLI_OK && cli_given(args, "json")) {

@@ -77,7 +77,7 @@ static int fail_data(const struct rider_error *err)
                          "%s", err->text);
 }
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
     RIDER_CLEANUP(buf_done) struct buf text = buf_make(MAX_REQUEST);
     RIDER_CLEANUP(key_file_clear) struct key_file keys = {.n = 0};
@@ -85,7 +85,6 @@ static int run(const struct cli_args *args, const struct cli_hooks *hooks)
     struct rider_error err = {.code = RIDER_OK, .text = ""};
     int64_t tolerance = 0;
 
-    (void)hooks;
     if (!cli_given(args, "secret-file")) {
         return cli_fail_text(CLI_USAGE, "verify: --secret-file is needed");
     }

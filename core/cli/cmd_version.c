@@ -9,9 +9,8 @@
 
 #include <stdio.h>
 
-static int run(const struct cli_args *args, const struct cli_hooks *hooks)
+static int run(const struct cli_args *args)
 {
-    (void)hooks;
     if (!cli_given(args, "json")) {
         (void)printf("postrider %s (adapter ABI %u.%u, outbox schema %d)\n",
                      RIDER_VERSION, RIDER_PUBLISHER_ABI_MAJOR,

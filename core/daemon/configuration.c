@@ -37,7 +37,7 @@ int configuration_read(struct configuration_source *source, struct configuration
         .default_adapter_dir = source->adapter_dir != NULL
                                    ? source->adapter_dir
                                    : source->default_adapter_dir,
-        .lookup = look_up,
+        .lookup = source->no_adapters ? NULL : look_up,
         .lookup_arg = source,
     };
 

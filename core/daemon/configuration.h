@@ -24,6 +24,7 @@ struct configuration_source {
     const char *path;
     const char *adapter_dir;         /* overrides the file's; or NULL */
     const char *default_adapter_dir; /* when nobody names one */
+    bool no_adapters;                /* leave options unchecked and unset */
     struct plugin_registry
         *registry; /* made at the first look-up, kept for later ones */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_cli.c - commands are found, explained and refused; `run` gets its paths
- * and its failures become exit statuses.
+ * test_cli.c - commands are found, explained and refused, and failures become
+ * exit statuses.
  */
 #include "cli/cli.h"
 #include "cli/cli_exit.h"
@@ -18,9 +18,8 @@
 
 #define MAX_WORDS 10
 
-static int cli(const struct cli_hooks *hooks, const char *line)
+static int cli(const char *line)
 {
-    static const struct cli_hooks none = {.run = NULL};
     char text[256];
     char *argv[MAX_WORDS + 1];
     char *rest = text;
@@ -32,7 +31,7 @@ static int cli(const struct cli_hooks *hooks, const char *line)
         argv[argc++] = strsep(&rest, " ");
     }
     argv[argc] = NULL;
-    return cli_main(argc, argv, hooks == NULL ? &none : hooks);
+    return cli_main(argc, argv);
 }
 
 static void every_command_explains_itself(void **state)
@@ -42,15 +41,15 @@ static void every_command_explains_itself(void **state)
                                            "publish", "status", "adapters",
                                            "receive", "verify", "version"};
 
-    assert_int_equal(cli(NULL, "postrider --help"), CLI_OK);
-    assert_int_equal(cli(NULL, "postrider --version"), CLI_OK);
+    assert_int_equal(cli("postrider --help"), CLI_OK);
+    assert_int_equal(cli("postrider --version"), CLI_OK);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         char line[64];
 
         (void)snprintf(line, sizeof(line), "postrider %s --help", commands[i]);
-        assert_int_equal(cli(NULL, line), CLI_OK);
+        assert_int_equal(cli(line), CLI_OK);
         (void)snprintf(line, sizeof(line), "postrider help %s", commands[i]);
-        assert_int_equal(cli(NULL, line), CLI_OK);
+        assert_int_equal(cli(line), CLI_OK);
     }
 }
 
@@ -77,7 +76,7 @@ static void misuse_is_64(void **state)
     };
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        if (cli(NULL, lines[i]) != CLI_USAGE) {
+        if (cli(lines[i]) != CLI_USAGE) {
             fail_msg("\"%s\" passes", lines[i]);
         }
     }
@@ -86,35 +85,12 @@ static void misuse_is_64(void **state)
 static void what_is_missing_has_its_own_status(void **state)
 {
     (void)state;
-    assert_int_equal(cli(NULL, "postrider check -c /nonexistent"), CLI_CONFIG);
-    assert_int_equal(cli(NULL, "postrider status -c /nonexistent"), CLI_CONFIG);
-    assert_int_equal(cli(NULL, "postrider run -c /nonexistent"), CLI_INTERNAL);
-    assert_int_equal(cli(NULL, "postrider adapters --adapter-dir /nonexistent"),
-                     CLI_IO);
-    assert_int_equal(cli(NULL, "postrider receive -s /nonexistent"), CLI_IO);
-    assert_int_equal(cli(NULL, "postrider status --dsn bogus"), CLI_CONFIG);
-}
-
-static int fake_run(const struct cli_run_paths *paths, struct rider_error *err)
-{
-    assert_string_equal(paths->config_path, "/dev/null");
-    assert_non_null(paths->default_adapter_dir);
-    if (paths->adapter_dir == NULL) {
-        return 0;
-    }
-    return rider_fail(err, RIDER_E_PERMISSION, "no entry to \"%s\"",
-                      paths->adapter_dir);
-}
-
-static void run_hands_over_and_maps_failures(void **state)
-{
-    (void)state;
-    const struct cli_hooks hooks = {.run = fake_run};
-
-    assert_int_equal(cli(&hooks, "postrider run -c /dev/null"), CLI_OK);
-    assert_int_equal(cli(&hooks, "postrider run -c /dev/null --adapter-dir /x"),
-                     CLI_PERMISSION);
-    assert_int_equal(cli(&hooks, "postrider run -c /nonexistent"), CLI_CONFIG);
+    assert_int_equal(cli("postrider check -c /nonexistent"), CLI_CONFIG);
+    assert_int_equal(cli("postrider status -c /nonexistent"), CLI_CONFIG);
+    assert_int_equal(cli("postrider run -c /nonexistent"), CLI_CONFIG);
+    assert_int_equal(cli("postrider adapters --adapter-dir /nonexistent"), CLI_IO);
+    assert_int_equal(cli("postrider receive -s /nonexistent"), CLI_IO);
+    assert_int_equal(cli("postrider status --dsn bogus"), CLI_CONFIG);
 }
 
 static void every_error_has_a_status(void **state)
@@ -143,7 +119,6 @@ int main(void)
         cmocka_unit_test(every_command_explains_itself),
         cmocka_unit_test(misuse_is_64),
         cmocka_unit_test(what_is_missing_has_its_own_status),
-        cmocka_unit_test(run_hands_over_and_maps_failures),
         cmocka_unit_test(every_error_has_a_status),
     };
 
