@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-postrider_unit_test(lane_sim test_sim)
+foreach(part sim order)
+  postrider_unit_test(lane_${part} test_sim)
+endforeach()
