@@ -12,6 +12,7 @@
 #include "outbox/admin_query.h"
 
 #include "base/parse.h"
+#include "outbox/event_decode.h"
 #include "outbox/pg_sync.h"
 #include "postrider/outbox.h"
 
@@ -68,9 +69,10 @@ static const char deliveries_sql[] =
     "SELECT d.lane, d.state, COALESCE(d.cause, ''), count(*) FROM outbox.delivery d "
     "WHERE d.state NOT IN ('DELIVERED', 'DISCARDED') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
 
+/* The columns that event_decode() knows. */
 static const char event_sql[] =
     "SELECT seq, event_id, type, aggregate_type, aggregate_id, version,"
-    " (extract(epoch FROM occurred_at) * 1000000)::bigint, payload, headers "
+    " occurred_at, payload, headers "
     "FROM outbox.event WHERE event_id = $1::uuid";
 
 /** The public part comes first, so that a pointer to it is one to the whole. */
@@ -83,7 +85,8 @@ struct status_owner {
 
 struct event_owner {
     struct outbox_stored_event event;
-    PGresult *row;
+    PGresult *result;
+    struct event_scratch *scratch;
 };
 
 /** A number that the statement made one. */
@@ -255,33 +258,36 @@ void outbox_stored_event_destroy(struct outbox_stored_event *event)
     if (owner == NULL) {
         return;
     }
-    PQclear(owner->row);
+    event_scratch_destroy(owner->scratch);
+    PQclear(owner->result);
     free(owner);
 }
 
-static void fill_event(struct event_owner *owner)
+static int read_row(PGconn *conn, const char *event_id, struct event_owner *owner,
+                    struct rider_error *err)
 {
-    const PGresult *row = owner->row;
-    owner->event = (struct outbox_stored_event){
-        .seq = number(row, 0, 0),
-        .event_id = PQgetvalue(row, 0, 1),
-        .type = PQgetvalue(row, 0, 2),
-        .aggregate_type = PQgetvalue(row, 0, 3),
-        .aggregate_id = PQgetvalue(row, 0, 4),
-        .version = (int32_t)number(row, 0, 5),
-        .occurred_at_us = number(row, 0, 6),
-        .payload = PQgetvalue(row, 0, 7),
-        .payload_len = (size_t)PQgetlength(row, 0, 7),
-        .headers = PQgetisnull(row, 0, 8) ? NULL : PQgetvalue(row, 0, 8),
-    };
+    const char *const values[] = {event_id};
+    int code = pg_sync_query_binary(conn, event_sql, 1, values, &owner->result, err);
+
+    if (code != 0) {
+        return explain_failure(code, err);
+    }
+    if (PQntuples(owner->result) == 0) {
+        return rider_fail(err, RIDER_E_NOT_FOUND,
+                          "no event %s in the outbox: never committed, or retired",
+                          event_id);
+    }
+    owner->scratch = event_scratch_create();
+    if (owner->scratch == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    return event_decode(owner->result, 0, owner->scratch, &owner->event.row, err);
 }
 
 int outbox_event_read(const char *dsn, const char *event_id,
                       struct outbox_stored_event **ret, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQfinish) PGconn *conn = NULL;
-    RIDER_CLEANUP_PTR(PQclear) PGresult *row = NULL;
-    const char *const values[] = {event_id};
 
     if (!parse_is_uuid(event_id)) {
         return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is not an event id (a UUID)",
@@ -291,21 +297,15 @@ int outbox_event_read(const char *dsn, const char *event_id,
     if (code != 0) {
         return code;
     }
-    code = pg_sync_query(conn, event_sql, 1, values, &row, err);
-    if (code != 0) {
-        return explain_failure(code, err);
-    }
-    if (PQntuples(row) == 0) {
-        return rider_fail(err, RIDER_E_NOT_FOUND,
-                          "no event %s in the outbox: never committed, or retired",
-                          event_id);
-    }
     struct event_owner *owner = calloc(1, sizeof *owner);
     if (owner == NULL) {
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
-    owner->row = RIDER_STEAL(row);
-    fill_event(owner);
+    code = read_row(conn, event_id, owner, err);
+    if (code != 0) {
+        outbox_stored_event_destroy(&owner->event);
+        return code;
+    }
     *ret = &owner->event;
     return 0;
 }

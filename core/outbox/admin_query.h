@@ -10,6 +10,7 @@
 #define OUTBOX_ADMIN_QUERY_H
 
 #include "base/error.h"
+#include "dispatch/event_row.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,15 +55,9 @@ int outbox_status_read(const char *dsn, struct outbox_status **ret,
                        struct rider_error *err) RIDER_MUST_CHECK;
 void outbox_status_destroy(struct outbox_status *status);
 
-/** A row of the log, text as stored; its strings live as long as it does. */
+/** One event, decoded as a lane decodes it. */
 struct outbox_stored_event {
-    int64_t seq;
-    const char *event_id, *type, *aggregate_type, *aggregate_id;
-    int32_t version;
-    int64_t occurred_at_us; /* since 1970-01-01 UTC */
-    const char *payload;    /* byte for byte */
-    size_t payload_len;
-    const char *headers; /* a JSON object, or NULL */
+    struct event_row row;
 };
 
 /** Reads one event for `explain`; needs the rights of outbox_relay.

@@ -159,15 +159,31 @@ int pg_sync_exec(PGconn *conn, const char *sql, struct rider_error *err)
     return check_result(conn, result, err);
 }
 
+/** Hands `result` out if it is good, and ends it if it is not. */
+static int take_result(const PGconn *conn, PGresult *result, PGresult **ret,
+                       struct rider_error *err)
+{
+    int code = check_result(conn, result, err);
+
+    if (code != 0) {
+        PQclear(result);
+        return code;
+    }
+    *ret = result;
+    return 0;
+}
+
 int pg_sync_query(PGconn *conn, const char *sql, int n, const char *const *values,
                   PGresult **ret, struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(PQclear)
-    PGresult *result = PQexecParams(conn, sql, n, NULL, values, NULL, NULL, 0);
-    int code = check_result(conn, result, err);
-    if (code != 0) {
-        return code;
-    }
-    *ret = RIDER_STEAL(result);
-    return 0;
+    return take_result(conn, PQexecParams(conn, sql, n, NULL, values, NULL, NULL, 0),
+                       ret, err);
+}
+
+int pg_sync_query_binary(PGconn *conn, const char *sql, int n,
+                         const char *const *values, PGresult **ret,
+                         struct rider_error *err)
+{
+    return take_result(conn, PQexecParams(conn, sql, n, NULL, values, NULL, NULL, 1),
+                       ret, err);
 }

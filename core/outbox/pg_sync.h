@@ -43,6 +43,11 @@ int pg_sync_exec(PGconn *conn, const char *sql,
 int pg_sync_query(PGconn *conn, const char *sql, int n, const char *const *values,
                   PGresult **ret, struct rider_error *err) RIDER_MUST_CHECK;
 
+/** The same, with the columns of *ret in binary format. */
+int pg_sync_query_binary(PGconn *conn, const char *sql, int n,
+                         const char *const *values, PGresult **ret,
+                         struct rider_error *err) RIDER_MUST_CHECK;
+
 /** Fills `err` from a failed result: RIDER_E_DB_LOST, _PERMISSION (42501),
  *  _SCHEMA (schema, table or function missing), _CONFIG (22xxx and 23xxx: a value
  *  that the server refuses) or _DB. */

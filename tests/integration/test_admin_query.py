@@ -48,9 +48,11 @@ def publish(outbox, n: int = 1) -> list[str]:
         "SELECT outbox.publish('T', 'R-' || i, '{}', 'request')::text FROM generate_series(1, %s) i", n)]
 
 
-def test_an_empty_outbox(tool, outbox):
+def test_an_empty_outbox(tool, outbox, root):
+    newest = max(int(name[:3]) for name in os.listdir(os.path.join(root, "core", "outbox", "schema"))
+                 if name[:3].isdigit())
     assert status(tool, outbox.dsn) == {
-        "schema_version": 3, "strict_types": False, "same_cluster": True, "lanes": []}
+        "schema_version": newest, "strict_types": False, "same_cluster": True, "lanes": []}
 
 
 def test_lanes_with_lease_backlog_and_deliveries(tool, outbox):
@@ -135,7 +137,7 @@ def test_one_event_as_stored(tool, outbox):
     assert code == 0 and event.pop("seq") == 1
     assert event == {"event_id": event_id, "type": "T", "aggregate_type": "request", "aggregate_id": "a",
                      "version": 3, "occurred_at_us": 1795489249123456, "payload": '{ "n":1.0 }',
-                     "headers": '{"h":"v"}'}
+                     "headers": [["h", "v"]]}
 
 
 @pytest.mark.parametrize("event_id,text", [(str(uuid.UUID(int=0)), "-7: no event"), ("x", "-2:")])

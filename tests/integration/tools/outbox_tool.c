@@ -107,6 +107,12 @@ static int status(const char *dsn)
     return 0;
 }
 
+static void write_bytes(struct json_writer *w, const char *key,
+                        struct rider_bytes bytes)
+{
+    json_string_n(w, key, bytes.data, bytes.len);
+}
+
 static int event(const char *dsn, const char *id)
 {
     struct outbox_stored_event *e = NULL;
@@ -118,15 +124,22 @@ static int event(const char *dsn, const char *id)
         return failed(&err);
     }
     json_object(&w, NULL);
-    json_int(&w, "seq", e->seq);
-    json_string(&w, "event_id", e->event_id);
-    json_string(&w, "type", e->type);
-    json_string(&w, "aggregate_type", e->aggregate_type);
-    json_string(&w, "aggregate_id", e->aggregate_id);
-    json_int(&w, "version", e->version);
-    json_int(&w, "occurred_at_us", e->occurred_at_us);
-    json_string_n(&w, "payload", e->payload, e->payload_len);
-    json_string_or_null(&w, "headers", e->headers);
+    json_int(&w, "seq", e->row.seq);
+    json_string(&w, "event_id", e->row.id);
+    write_bytes(&w, "type", e->row.type);
+    write_bytes(&w, "aggregate_type", e->row.aggregate_type);
+    write_bytes(&w, "aggregate_id", e->row.aggregate_id);
+    json_int(&w, "version", e->row.version);
+    json_int(&w, "occurred_at_us", e->row.occurred_at_us);
+    write_bytes(&w, "payload", e->row.payload);
+    json_array(&w, "headers");
+    for (size_t i = 0; i < e->row.n_headers; i++) {
+        json_array(&w, NULL);
+        write_bytes(&w, NULL, e->row.headers[i].name);
+        write_bytes(&w, NULL, e->row.headers[i].value);
+        json_array_end(&w);
+    }
+    json_array_end(&w);
     json_object_end(&w);
     outbox_stored_event_destroy(e);
     print(&out);
