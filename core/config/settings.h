@@ -47,6 +47,7 @@ struct destination_settings {
     uint32_t start_from; /* enum settings_start, for a lane that does not exist yet */
     struct retry_settings retry;
     int64_t max_in_flight; /* events handed to the adapter and not yet settled */
+        int64_t partitions;     /* lanes it is split into, by aggregate */
     uint64_t max_bytes;    /* memory for events of this destination */
     bool subscriptions;    /* expand into one delivery per subscription */
     void *options;         /* the adapter's config struct, filled from its table */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "daemon/configuration.h"
 #include "daemon/lane_set.h"
+#include "daemon/membership.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
 #include "daemon/sd_notify.h"
@@ -36,6 +37,7 @@ struct daemon {
     struct configuration_source source;
     struct configuration *configuration;
     struct lane_set *lanes;
+    struct membership *membership;
     struct http_server *ops;
     struct ops_source ops_source;
     struct report report;
@@ -132,13 +134,36 @@ static int start(struct daemon *d, struct rider_error *err)
     if (rc == 0) {
         rc = lane_set_apply(d->lanes, d->configuration, d->source.registry, err);
     }
+    if (rc == 0) {
+        rc = membership_create(s->source.dsn, d->owner, s->source.lease_ms, d->lanes,
+                               &d->membership, err);
+    }
     return rc;
+}
+
+/* The heartbeat follows another database or lease. */
+static int restart_membership(struct daemon *d, const struct source_settings *next,
+                              struct rider_error *err)
+{
+    const struct source_settings *now = &d->configuration->settings->source;
+
+    if (strcmp(now->dsn, next->dsn) == 0 && now->lease_ms == next->lease_ms) {
+        return 0;
+    }
+    membership_destroy(d->membership);
+    d->membership = NULL;
+    return membership_create(next->dsn, d->owner, next->lease_ms, d->lanes,
+                             &d->membership, err);
 }
 
 static int take_over(struct daemon *d, struct configuration *next,
                      struct rider_error *err)
 {
     int rc = lane_set_apply(d->lanes, next, d->source.registry, err);
+
+    if (rc == 0) {
+        rc = restart_membership(d, &next->settings->source, err);
+    }
 
     if (rc != 0) {
         configuration_unref(next);
@@ -206,6 +231,9 @@ static void drain(struct daemon *d)
     uint64_t deadline = clock_mono_ms() + drain_ms;
 
     sd_notify_send("STOPPING=1");
+    membership_destroy(
+        d->membership); /* the others may take over as lanes are released */
+    d->membership = NULL;
     atomic_store(&d->report.draining, true);
     log_info("daemon", "daemon.drain",
              "stopping, waiting up to %llu ms for open deliveries",
@@ -230,6 +258,7 @@ static void drain(struct daemon *d)
 static void finish(struct daemon *d)
 {
     http_server_stop(d->ops);
+    membership_destroy(d->membership);
     monitor_destroy(d->report.monitor);
     lane_set_destroy(d->lanes);
     configuration_unref(d->configuration);

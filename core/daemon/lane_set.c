@@ -55,7 +55,7 @@ void lane_set_destroy(struct lane_set *set)
 }
 
 /* The rules of every route that names destination `index`. */
-static struct router *make_router(const struct settings *s, size_t index)
+static struct router *make_router(const struct settings *s, size_t index, int part)
 {
     struct route_rule *rules = calloc(s->n_routes + 1, sizeof(*rules));
     size_t n = 0;
@@ -72,7 +72,8 @@ static struct router *make_router(const struct settings *s, size_t index)
             }
         }
     }
-    struct router *router = router_create(rules, n);
+    struct router *router = router_create(rules, n, (uint32_t)part,
+                                          (uint32_t)s->destinations[index].partitions);
     free(rules);
     return router;
 }
@@ -88,7 +89,8 @@ static bool same_source(const struct source_settings *a,
 /* The running lane that serves this destination unchanged, or NULL. */
 static struct lane_thread *find_unchanged(const struct lane_set *set,
                                           const struct settings *s,
-                                          const struct destination_settings *d)
+                                          const struct destination_settings *d,
+                                          int part)
 {
     if (set->configuration == NULL ||
         !same_source(&set->configuration->settings->source, &s->source)) {
@@ -98,6 +100,7 @@ static struct lane_thread *find_unchanged(const struct lane_set *set,
         const struct destination_settings *have =
             lane_thread_destination(set->lanes.items[i]);
         if (strcmp(have->name, d->name) == 0 && have->fingerprint == d->fingerprint &&
+            lane_thread_part(set->lanes.items[i]) == part &&
             !lane_thread_has_ended(set->lanes.items[i])) {
             return set->lanes.items[i];
         }
@@ -106,13 +109,14 @@ static struct lane_thread *find_unchanged(const struct lane_set *set,
 }
 
 static int create_one(const struct lane_set *set, struct configuration *configuration,
-                      struct plugin_registry *registry, size_t index,
+                      struct plugin_registry *registry, size_t index, int part,
                       struct lane_thread **ret, struct rider_error *err)
 {
     const struct settings *s = configuration->settings;
     struct lane_thread_config config = {
         .configuration = configuration,
         .destination = &s->destinations[index],
+        .part = part,
         .owner = set->owner,
     };
     int rc =
@@ -121,30 +125,67 @@ static int create_one(const struct lane_set *set, struct configuration *configur
     if (rc != 0) {
         return rc;
     }
-    config.router = make_router(s, index);
+    config.router = make_router(s, index, part);
     if (config.router == NULL) {
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     return lane_thread_create(&config, ret, err);
 }
 
-/* What apply() is about to do: per destination of the new configuration, the
- * lane that goes on or the one that was created. */
+/* What apply() is about to do: for every lane of the new configuration, the
+ * thread that goes on or the one that was created. */
+struct planned {
+    struct lane_thread *thread;
+    size_t index; /* of the destination */
+    int part;
+    bool is_new;
+};
+
 struct plan {
-    struct lane_thread **lanes;
-    bool *is_new;
+    struct planned *lanes;
     size_t n;
 };
 
 static void drop_plan(struct plan *plan, bool with_new)
 {
     for (size_t i = 0; with_new && i < plan->n; i++) {
-        if (plan->is_new[i]) {
-            lane_thread_destroy(plan->lanes[i]);
+        if (plan->lanes[i].is_new) {
+            lane_thread_destroy(plan->lanes[i].thread);
         }
     }
     free(plan->lanes);
-    free(plan->is_new);
+}
+
+static size_t count_lanes(const struct settings *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        n += (size_t)s->destinations[i].partitions;
+    }
+    return n;
+}
+
+/* Adds one lane: the one that goes on, or a new one. */
+static int plan_lane(const struct lane_set *set, struct configuration *configuration,
+                     struct plugin_registry *registry, size_t index, struct plan *plan,
+                     struct rider_error *err)
+{
+    const struct settings *s = configuration->settings;
+    struct planned *lane = &plan->lanes[plan->n];
+
+    lane->index = index;
+    lane->thread = find_unchanged(set, s, &s->destinations[index], lane->part);
+    lane->is_new = lane->thread == NULL;
+    if (lane->is_new) {
+        int rc = create_one(set, configuration, registry, index, lane->part,
+                            &lane->thread, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    plan->n++;
+    return 0;
 }
 
 static int make_plan(const struct lane_set *set, struct configuration *configuration,
@@ -152,35 +193,29 @@ static int make_plan(const struct lane_set *set, struct configuration *configura
                      struct rider_error *err)
 {
     const struct settings *s = configuration->settings;
+    int rc = 0;
 
-    *plan = (struct plan){
-        .lanes = calloc(s->n_destinations, sizeof(struct lane_thread *)),
-        .is_new = calloc(s->n_destinations, sizeof(bool)),
-    };
-    if (plan->lanes == NULL || plan->is_new == NULL) {
-        drop_plan(plan, false);
+    *plan = (struct plan){.lanes = calloc(count_lanes(s) + 1, sizeof(struct planned))};
+    if (plan->lanes == NULL) {
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
-    for (size_t i = 0; i < s->n_destinations; i++) {
-        plan->lanes[i] = find_unchanged(set, s, &s->destinations[i]);
-        plan->is_new[i] = plan->lanes[i] == NULL;
-        int rc = 0;
-        if (plan->is_new[i]) {
-            rc = create_one(set, configuration, registry, i, &plan->lanes[i], err);
+    for (size_t i = 0; rc == 0 && i < s->n_destinations; i++) {
+        for (int part = 0; rc == 0 && part < (int)s->destinations[i].partitions;
+             part++) {
+            plan->lanes[plan->n].part = part;
+            rc = plan_lane(set, configuration, registry, i, plan, err);
         }
-        if (rc != 0) {
-            drop_plan(plan, true);
-            return rc;
-        }
-        plan->n++;
     }
-    return 0;
+    if (rc != 0) {
+        drop_plan(plan, true);
+    }
+    return rc;
 }
 
 static bool is_kept(const struct plan *plan, const struct lane_thread *lane)
 {
     for (size_t i = 0; i < plan->n; i++) {
-        if (plan->lanes[i] == lane) {
+        if (plan->lanes[i].thread == lane) {
             return true;
         }
     }
@@ -212,17 +247,29 @@ static int start_new(const struct plan *plan, const struct settings *s,
     int first = 0;
 
     for (size_t i = 0; i < plan->n; i++) {
-        if (!plan->is_new[i]) {
-            struct router *router = make_router(s, i);
-            if (router != NULL) {
-                lane_thread_set_router(plan->lanes[i], router);
-            }
+        const struct planned *lane = &plan->lanes[i];
+        if (lane->is_new) {
+            int rc = lane_thread_start(lane->thread, err);
+            first = first == 0 ? rc : first;
             continue;
         }
-        int rc = lane_thread_start(plan->lanes[i], err);
-        first = first == 0 ? rc : first;
+        struct router *router = make_router(s, lane->index, lane->part);
+        if (router != NULL) {
+            lane_thread_set_router(lane->thread, router);
+        }
     }
     return first;
+}
+
+/* The list that the set will have; NULL when out of memory. */
+static struct lane_thread **list_of(const struct plan *plan)
+{
+    struct lane_thread **items = calloc(plan->n + 1, sizeof(struct lane_thread *));
+
+    for (size_t i = 0; items != NULL && i < plan->n; i++) {
+        items[i] = plan->lanes[i].thread;
+    }
+    return items;
 }
 
 int lane_set_apply(struct lane_set *set, struct configuration *configuration,
@@ -234,15 +281,19 @@ int lane_set_apply(struct lane_set *set, struct configuration *configuration,
     if (rc != 0) {
         return rc;
     }
+    struct lane_thread **items = list_of(&plan);
+    if (items == NULL) {
+        drop_plan(&plan, true);
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
     (void)pthread_mutex_lock(&set->lock);
     struct lane_list old = set->lanes;
-    set->lanes = (struct lane_list){plan.lanes, plan.n};
+    set->lanes = (struct lane_list){items, plan.n};
     (void)pthread_mutex_unlock(&set->lock);
     retire_lanes(&old, &plan, configuration->settings->drain_ms);
     rc = start_new(&plan, configuration->settings, err);
     configuration_unref(set->configuration);
     set->configuration = configuration_ref(configuration);
-    plan.lanes = NULL; /* the set's now */
     drop_plan(&plan, false);
     return rc;
 }

@@ -38,6 +38,9 @@ struct lane_thread {
     struct configuration *configuration;
 
     const struct destination_settings *destination;
+    int part;
+    char name[80];
+    atomic_bool wanted;
     const struct publisher_vtable *vt;
     struct inbox *inbox;
     struct lane_pg *pg;
@@ -77,7 +80,8 @@ static int create_store(struct lane_thread *t, const struct lane_thread_config *
     const struct lane_pg_config pg = {
         .dsn = source->dsn,
         .destination = d->name,
-        .part = 0,
+        .part = config->part,
+        .parts = (int)d->partitions,
         .hold_dead = d->on_dead == ON_DEAD_HOLD,
         .from_beginning = d->start_from == START_BEGINNING,
         .owner = config->owner,
@@ -94,7 +98,7 @@ static int create_lane(struct lane_thread *t, struct rider_error *err)
     const struct source_settings *source = &t->configuration->settings->source;
     struct prng seed = prng_random();
     const struct lane_config config = {
-        .name = d->name,
+        .name = t->name,
         .envelope = d->envelope,
         .ordered = d->ordering == ORDERING_KEY,
         .hold_dead = d->on_dead == ON_DEAD_HOLD,
@@ -149,15 +153,22 @@ int lane_thread_create(const struct lane_thread_config *config,
     }
     t->configuration = configuration_ref(config->configuration);
     t->destination = config->destination;
+    t->part = config->part;
     t->vt = config->vt;
     t->router = config->router;
+    if (t->destination->partitions > 1) {
+        (void)snprintf(t->name, sizeof(t->name), "%s/%d", t->destination->name,
+                       t->part);
+    } else {
+        (void)snprintf(t->name, sizeof(t->name), "%s", t->destination->name);
+    }
     (void)pthread_mutex_init(&t->report_lock, NULL);
     t->report.health.state = RIDER_STARTING;
     int rc = histogram_create(histogram_latency_bounds, histogram_latency_n_bounds,
                               &t->stats.commit_to_accept, err);
     if (rc == 0) {
-        rc = inbox_create(t->destination->name, (size_t)t->destination->max_in_flight,
-                          &t->inbox, err);
+        rc = inbox_create(t->name, (size_t)t->destination->max_in_flight, &t->inbox,
+                          err);
     }
     if (rc == 0) {
         rc = create_publisher(t, err);
@@ -224,6 +235,7 @@ static void take_new_router(struct lane_thread *t)
 static void work(struct lane_thread *t)
 {
     take_new_router(t);
+    lane_set_wanted(t->lane, atomic_load(&t->wanted));
     lane_pg_step(t->pg, clock_mono_ms());
     lane_step(t->lane);
 }
@@ -290,7 +302,7 @@ static void release(struct lane_thread *t)
         wait_for_news(t, limit);
     }
     if (!lane_is_released(t->lane)) {
-        log_warn(t->destination->name, "lane.not_released",
+        log_warn(t->name, "lane.not_released",
                  "could not give the lease back in time, it runs out by itself");
     }
 }
@@ -301,8 +313,7 @@ static void *thread_main(void *arg)
     char text[256] = "";
 
     if (t->vt->start(t->publisher, text, sizeof(text)) != 0) {
-        log_error(t->destination->name, "adapter.start_failed",
-                  "adapter could not start: %s", text);
+        log_error(t->name, "adapter.start_failed", "adapter could not start: %s", text);
     } else {
         run_until_stopped(t);
         drain(t);
@@ -322,7 +333,7 @@ int lane_thread_start(struct lane_thread *t, struct rider_error *err)
         return rider_fail_errno(err, RIDER_E_IO, rc, "could not start a thread");
     }
     t->started = true;
-    (void)snprintf(name, sizeof(name), "lane %.9s", t->destination->name);
+    (void)snprintf(name, sizeof(name), "lane %.9s", t->name);
     (void)pthread_setname_np(t->thread, name);
     return 0;
 }
@@ -362,11 +373,28 @@ void lane_thread_set_router(struct lane_thread *t, struct router *router)
     inbox_wake(t->inbox);
 }
 
+void lane_thread_set_wanted(struct lane_thread *t, bool wanted)
+{
+    if (atomic_exchange(&t->wanted, wanted) != wanted) {
+        inbox_wake(t->inbox);
+    }
+}
+
 /* ---- looking at it ----------------------------------------------------------- */
 
 const struct destination_settings *lane_thread_destination(const struct lane_thread *t)
 {
     return t->destination;
+}
+
+int lane_thread_part(const struct lane_thread *t)
+{
+    return t->part;
+}
+
+const char *lane_thread_name(const struct lane_thread *t)
+{
+    return t->name;
 }
 
 const struct lane_stats *lane_thread_stats(const struct lane_thread *t)

@@ -40,6 +40,7 @@ struct lane_thread_config {
     struct configuration *configuration;            /* a reference is taken */
     const struct destination_settings *destination; /* in that configuration */
     const struct publisher_vtable *vt;
+    int part;              /* of destination->partitions */
     struct router *router; /* taken over */
     const char *owner;     /* unique per process start; borrowed */
 };
@@ -59,7 +60,13 @@ void lane_thread_destroy(struct lane_thread *t);
 /** Replaces the routes for events read from now on; takes the router over. */
 void lane_thread_set_router(struct lane_thread *t, struct router *router);
 
+/** Whether this process should carry the lane; any thread. */
+void lane_thread_set_wanted(struct lane_thread *t, bool wanted);
+
 const struct destination_settings *lane_thread_destination(const struct lane_thread *t);
+int lane_thread_part(const struct lane_thread *t);
+/** "stream", or "stream/2" where the destination is split. */
+const char *lane_thread_name(const struct lane_thread *t);
 const struct lane_stats *lane_thread_stats(const struct lane_thread *t);
 void lane_thread_report(struct lane_thread *t, struct adapter_report *ret);
 /** True once the thread has ended by itself or was stopped. */

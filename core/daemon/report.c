@@ -38,7 +38,7 @@ static void live_lane(void *arg, struct lane_thread *lane)
         p->good = false;
     }
     json_object(&p->json, NULL);
-    json_string(&p->json, "lane", lane_thread_destination(lane)->name);
+    json_string(&p->json, "lane", lane_thread_name(lane));
     json_int(&p->json, "lastTurnMs", last == 0 ? -1 : (int64_t)silent);
     json_object_end(&p->json);
 }
@@ -84,7 +84,7 @@ static void ready_lane(void *arg, struct lane_thread *lane)
     }
     lane_thread_report(lane, &report);
     json_object(&p->json, NULL);
-    json_string(&p->json, "lane", lane_thread_destination(lane)->name);
+    json_string(&p->json, "lane", lane_thread_name(lane));
     json_string(&p->json, "adapter", lane_thread_destination(lane)->adapter);
     json_string(&p->json, "phase", lane_phase_word(phase));
     json_string(&p->json, "destination", destination_state(stats));

@@ -41,7 +41,7 @@ static uint64_t load(const atomic_uint_fast64_t *value)
 
 static struct metric_label lane_label(const struct lane_thread *lane)
 {
-    return (struct metric_label){"lane", lane_thread_destination(lane)->name};
+    return (struct metric_label){"lane", lane_thread_name(lane)};
 }
 
 static void emit_member(void *arg, struct lane_thread *lane)

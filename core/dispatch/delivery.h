@@ -45,6 +45,7 @@ struct delivery {
     bool in_gate;             /* it is the open delivery of its key, or waits for it */
     uint32_t setbacks;        /* times the destination was unavailable for it */
     uint64_t deliveries_seen; /* of the lane, at its first setback */
+    bool unrouted;            /* a row that a rebase left, and no route leads here */
     bool sent_once;           /* counts in the window until it is settled */
 };
 

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STANDBY_MS 200 /* between claims of a lane that somebody else has */
+
 static const char *const phase_words[] = {
     [LANE_OFFLINE] = "offline",   [LANE_CLAIMING] = "claiming",
     [LANE_STANDBY] = "standby",   [LANE_LOADING] = "loading",
@@ -57,7 +59,8 @@ static void on_connected(void *arg)
 
     lane->connected = true;
     if (lane->phase == LANE_OFFLINE && !lane->stopping) {
-        ask_claim(lane);
+        lane->phase = LANE_STANDBY;
+        lane->claim_at_ms = 0;
     }
 }
 
@@ -80,6 +83,17 @@ void lane_quiesce(struct lane *lane)
         lane->phase = LANE_QUIESCING;
     }
     lane->send_until_ms = 0;
+}
+
+/* Nothing of the lane is in memory any more. */
+static void forget(struct lane *lane)
+{
+    lane_drop_batches(lane);
+    held_keys_clear(lane->held);
+    position_set(&lane->cursor, NULL, NULL, 0);
+    position_set(&lane->read, NULL, NULL, 0);
+    lane->unwritten = 0;
+    lane->promote_wanted = false;
 }
 
 static void log_standby(const struct lane *lane, const struct lane_claim *claim)
@@ -125,10 +139,13 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
         return;
     }
     if (claim->needs_rebase) {
-        log_error(lane->config.name, "lane.needs_rebase",
-                  "the outbox was restored from another cluster: run SELECT * FROM "
-                  "outbox.rebase() once, before writers and relays, waiting");
-    } else if (!claim->ours) {
+        log_warn(lane->config.name, "lane.rebase",
+                 "the outbox was restored into another cluster, or the cluster lost "
+                 "transactions: rebasing all cursors, events may be delivered again");
+        lane->ports.store->ops->rebase(lane->ports.store);
+        return;
+    }
+    if (!claim->ours) {
         if (lane->claim_at_ms == 0) {
             log_standby(lane, claim);
         }
@@ -143,14 +160,28 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
         return;
     }
     lane->phase = LANE_STANDBY;
-    lane->claim_at_ms = lane->now_ms + 200 + prng_below(&lane->prng, 300);
+    lane->claim_at_ms = lane->now_ms + STANDBY_MS + prng_below(&lane->prng, STANDBY_MS);
 }
 
 static void on_released(void *arg)
 {
     struct lane *lane = arg;
 
-    lane->phase = LANE_STOPPED;
+    if (lane->phase != LANE_RELEASING) {
+        return;
+    }
+    forget(lane);
+    lane->phase = lane->stopping ? LANE_STOPPED : LANE_STANDBY;
+    lane->claim_at_ms = lane->now_ms + STANDBY_MS;
+}
+
+static void on_rebased(void *arg)
+{
+    struct lane *lane = arg;
+
+    if (lane->phase == LANE_CLAIMING) {
+        ask_claim(lane);
+    }
 }
 
 static const struct lane_store_events store_events = {
@@ -163,6 +194,7 @@ static const struct lane_store_events store_events = {
     .settled = lane_on_settled,
     .rows_written = lane_on_rows_written,
     .released = on_released,
+    .rebased = on_rebased,
 };
 
 int lane_create(const struct lane_config *config, const struct lane_ports *ports,
@@ -177,7 +209,7 @@ int lane_create(const struct lane_config *config, const struct lane_ports *ports
     lane->ports = *ports;
     lane->prng = prng_make(config->seed);
     lane->phase = LANE_OFFLINE;
-    lane->writable = true;
+    lane->writable = lane->wanted = true;
     lane->bytes_per_row = 1024;
     lane->breaker = breaker_make(config->max_in_flight, config->retry_initial_ms,
                                  config->retry_max_ms);
@@ -215,17 +247,12 @@ void lane_destroy(struct lane *lane)
  * from the database. */
 static void start_over(struct lane *lane)
 {
-    lane_drop_batches(lane);
-    held_keys_clear(lane->held);
-    position_set(&lane->cursor, NULL, NULL, 0);
-    position_set(&lane->read, NULL, NULL, 0);
-    lane->unwritten = 0;
-    lane->promote_wanted = false;
+    forget(lane);
     lane->claim_at_ms = 0;
     if (lane->stopping) {
         lane->phase = LANE_STOPPED;
     } else if (lane->connected) {
-        ask_claim(lane);
+        lane->phase = LANE_STANDBY;
     } else {
         lane->phase = LANE_OFFLINE;
     }
@@ -233,7 +260,7 @@ static void start_over(struct lane *lane)
 
 static void release_step(struct lane *lane)
 {
-    if (lane->phase == LANE_DRAINING && !lane->settling && !lane->writing &&
+    if ((lane->releasing || !lane->stopping) && !lane->settling && !lane->writing &&
         tickets_count(lane->tickets) == 0) {
         lane->phase = LANE_RELEASING;
         lane->ports.store->ops->release(lane->ports.store);
@@ -265,7 +292,7 @@ void lane_step(struct lane *lane)
     lane_drain_inbox(lane);
     switch (lane->phase) {
     case LANE_STANDBY:
-        if (lane->now_ms >= lane->claim_at_ms && lane->connected) {
+        if (lane->wanted && lane->connected && lane->now_ms >= lane->claim_at_ms) {
             ask_claim(lane);
         }
         break;
@@ -277,9 +304,7 @@ void lane_step(struct lane *lane)
         break;
     case LANE_DRAINING:
         lane_settle_step(lane);
-        if (lane->releasing) {
-            release_step(lane);
-        }
+        release_step(lane);
         break;
     case LANE_QUIESCING:
         if (tickets_count(lane->tickets) == 0) {
@@ -306,7 +331,7 @@ uint64_t lane_deadline(const struct lane *lane)
     uint64_t at = LANE_NEVER;
 
     if (lane->phase == LANE_STANDBY) {
-        return lane->claim_at_ms;
+        return lane->wanted ? lane->claim_at_ms : LANE_NEVER;
     }
     if (lane->phase != LANE_RUNNING && lane->phase != LANE_DRAINING) {
         return at;
@@ -331,6 +356,22 @@ void lane_set_route(struct lane *lane, lane_route_fn *route, void *arg)
 {
     lane->config.route = route;
     lane->config.route_arg = arg;
+}
+
+void lane_yield(struct lane *lane)
+{
+    if (lane->phase == LANE_RUNNING) {
+        lane->phase = LANE_DRAINING;
+    }
+}
+
+void lane_set_wanted(struct lane *lane, bool wanted)
+{
+    if (lane->wanted && !wanted && lane->phase == LANE_RUNNING) {
+        log_info(lane->config.name, "lane.yield", "lane goes to another process");
+        lane_yield(lane);
+    }
+    lane->wanted = wanted;
 }
 
 void lane_drain(struct lane *lane)

@@ -32,7 +32,8 @@
 
 /** Decides whether an event goes to this lane's destination. Lane's thread. */
 typedef bool lane_route_fn(void *arg, struct rider_bytes type,
-                           struct rider_bytes aggregate_type);
+                           struct rider_bytes aggregate_type,
+                           struct rider_bytes aggregate_id);
 
 struct lane_config {
     const char *name;  /* of the destination; borrowed */
@@ -78,6 +79,11 @@ uint64_t lane_deadline(const struct lane *lane);
 
 /** Replaces the routing decision; events already in memory keep theirs. */
 void lane_set_route(struct lane *lane, lane_route_fn *route, void *arg);
+
+/** Whether this process should carry the lane. One that is not wanted is given
+ *  back when its open deliveries have ended, and not claimed again; initially a
+ *  lane is wanted. */
+void lane_set_wanted(struct lane *lane, bool wanted);
 
 /** Stops reading and sending; open deliveries go on to their end. */
 void lane_drain(struct lane *lane);

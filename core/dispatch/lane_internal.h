@@ -37,6 +37,7 @@ struct lane {
     struct prng prng;
     enum lane_phase phase;
     bool connected, stopping, releasing;
+    bool wanted;     /* this process should carry the lane */
     uint64_t now_ms; /* of this step */
 
     /* lease */
@@ -90,6 +91,8 @@ void position_set(struct position *p, struct snapshot *snap, struct snapshot *wi
 
 /* lane.c */
 void lane_quiesce(struct lane *lane);
+/** Ends what is open, settles it and gives the lease back, then stands by. */
+void lane_yield(struct lane *lane);
 
 /* lane_read.c */
 void lane_read_step(struct lane *lane);
@@ -114,7 +117,7 @@ void lane_end_delivered(struct lane *lane, struct delivery *d);
 void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park);
 void lane_on_held(void *arg, const struct lane_key *key, uint32_t rows,
                   uint32_t active);
-void lane_on_settled(void *arg, bool fenced);
+void lane_on_settled(void *arg, enum lane_grant grant);
 void lane_on_rows_written(void *arg, bool fenced);
 struct held_key *lane_held_key(struct lane *lane, const struct delivery *d);
 

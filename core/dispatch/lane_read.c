@@ -170,6 +170,10 @@ static bool accept_due(struct lane *lane, const struct event_row *row)
     if (!append(lane, row)) {
         return false;
     }
+    lane->incoming->items[lane->incoming->n - 1].unrouted =
+        row->attempts == 0 &&
+        !lane->config.route(lane->config.route_arg, row->type, row->aggregate_type,
+                            row->aggregate_id);
     key->retrying = true;
     return true;
 }
@@ -185,7 +189,8 @@ bool lane_on_row(void *arg, enum lane_read_kind kind, const struct event_row *ro
     if (kind == READ_DUE) {
         return accept_due(lane, row);
     }
-    if (!lane->config.route(lane->config.route_arg, row->type, row->aggregate_type)) {
+    if (!lane->config.route(lane->config.route_arg, row->type, row->aggregate_type,
+                            row->aggregate_id)) {
         lane->incoming->last_seq = row->seq;
         return true;
     }

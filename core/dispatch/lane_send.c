@@ -56,6 +56,10 @@ static void park_held(struct lane *lane, struct delivery *d)
 void lane_admit(struct lane *lane, struct delivery *d)
 {
     d->order = lane->order++;
+    if (d->unrouted) {
+        lane_end_delivered(lane, d);
+        return;
+    }
     if (!lane->config.ordered || d->batch->kind == BATCH_ROWS) {
         make_ready(lane, d);
         return;

@@ -301,7 +301,7 @@ static void fenced_off(struct lane *lane)
     lane_quiesce(lane);
 }
 
-void lane_on_settled(void *arg, bool fenced)
+void lane_on_settled(void *arg, enum lane_grant grant)
 {
     struct lane *lane = arg;
 
@@ -313,7 +313,7 @@ void lane_on_settled(void *arg, bool fenced)
         return;
     }
     lane->settle_at_ms = lane->asked_ms + LANE_SETTLE_MS;
-    if (fenced) {
+    if (grant == LANE_FENCED) {
         fenced_off(lane);
         return;
     }
@@ -326,6 +326,10 @@ void lane_on_settled(void *arg, bool fenced)
         }
     }
     free_settled(lane);
+    if (grant == LANE_PAUSED && lane->phase == LANE_RUNNING) {
+        log_info(lane->config.name, "lane.paused", "lane is paused, giving it back");
+        lane_yield(lane);
+    }
     atomic_fetch_add_explicit(&lane->ports.stats->settles, 1, memory_order_relaxed);
 }
 

@@ -71,6 +71,13 @@ struct lane_key {
     struct rider_bytes aggregate_type, aggregate_id;
 };
 
+/** What a settle says about the lease. */
+enum lane_grant {
+    LANE_KEPT,
+    LANE_FENCED, /* another process has the lane; nothing was written */
+    LANE_PAUSED  /* written; an operator wants the lane to stand still */
+};
+
 struct lane_store_events {
     void (*connected)(void *arg);
     /** Every open request is void; the store reconnects by itself. */
@@ -81,10 +88,11 @@ struct lane_store_events {
     /** Returns false to refuse this row and all that follow it. */
     bool (*row)(void *arg, enum lane_read_kind kind, const struct event_row *row);
     void (*read_end)(void *arg, const struct lane_read_end *end);
-    /** fenced: another process has the lane; nothing was written. */
-    void (*settled)(void *arg, bool fenced);
+    void (*settled)(void *arg, enum lane_grant grant);
     void (*rows_written)(void *arg, bool fenced);
     void (*released)(void *arg);
+    /** The cursors fit this cluster now: claim again. */
+    void (*rebased)(void *arg);
 };
 
 struct lane_store;
@@ -103,6 +111,8 @@ struct lane_store_ops {
     void (*write_rows)(struct lane_store *s, const struct lane_row *rows, size_t n,
                        const struct lane_key *keys, size_t n_keys);
     void (*release)(struct lane_store *s);
+    /** Fits all cursors to the cluster that the outbox is in now. */
+    void (*rebase)(struct lane_store *s);
 };
 
 struct lane_store {

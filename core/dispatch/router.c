@@ -11,6 +11,7 @@
 #include <string.h>
 
 struct router {
+    uint32_t part, parts;
     size_t n;
     struct route_rule rules[];
 };
@@ -52,13 +53,16 @@ static bool copy_list(const char *const *globs, const char *const **ret)
     return true;
 }
 
-struct router *router_create(const struct route_rule *rules, size_t n)
+struct router *router_create(const struct route_rule *rules, size_t n, uint32_t part,
+                             uint32_t parts)
 {
     struct router *r = calloc(1, sizeof(*r) + n * sizeof(r->rules[0]));
 
     if (r == NULL) {
         return NULL;
     }
+    r->part = part;
+    r->parts = parts;
     for (r->n = 0; r->n < n; r->n++) {
         struct route_rule *to = &r->rules[r->n];
         if (!copy_list(rules[r->n].types, &to->types) ||
@@ -96,9 +100,33 @@ static bool any_matches(const char *const *globs, struct rider_bytes text)
     return false;
 }
 
-bool router_wants(void *arg, struct rider_bytes type, struct rider_bytes aggregate_type)
+/* FNV-1a, 64 bits, over type, a zero byte and id. Part of the data model: lanes
+ * of one destination must agree on it over all versions of the program. */
+static uint64_t part_hash(struct rider_bytes aggregate_type,
+                          struct rider_bytes aggregate_id)
+{
+    const unsigned char *type = aggregate_type.data;
+    const unsigned char *id = aggregate_id.data;
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < aggregate_type.len; i++) {
+        h = (h ^ type[i]) * UINT64_C(0x100000001b3);
+    }
+    h *= UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < aggregate_id.len; i++) {
+        h = (h ^ id[i]) * UINT64_C(0x100000001b3);
+    }
+    return h ^ h >> 32;
+}
+
+bool router_wants(void *arg, struct rider_bytes type, struct rider_bytes aggregate_type,
+                  struct rider_bytes aggregate_id)
 {
     const struct router *r = arg;
+
+    if (r->parts > 1 && part_hash(aggregate_type, aggregate_id) % r->parts != r->part) {
+        return false;
+    }
 
     for (size_t i = 0; i < r->n; i++) {
         if (any_matches(r->rules[i].types, type) &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * router.h - whether an event goes to one destination: it does when any of the
- * destination's rules matches. Immutable; any thread.
+  * router.h - whether an event goes to one lane: it does when any of its
+ * destination's rules matches and, where the destination is split, the
+ * aggregate falls to the lane's part. Immutable; any thread.
  */
 #ifndef DISPATCH_ROUTER_H
 #define DISPATCH_ROUTER_H
@@ -10,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** Globs, NULL-terminated; a NULL list matches everything. */
 struct route_rule {
@@ -18,12 +20,15 @@ struct route_rule {
 
 struct router;
 
-/** Copies the rules and their strings. NULL when out of memory. */
-struct router *router_create(const struct route_rule *rules, size_t n);
+/** Of `parts` lanes that share a destination, `part` takes the aggregates whose
+ *  hash falls to it; 0 of 1 takes all. Copies the rules and their strings. NULL
+ *  when out of memory. */
+struct router *router_create(const struct route_rule *rules, size_t n, uint32_t part,
+                             uint32_t parts);
 void router_destroy(struct router *r);
 
 /** A lane_route_fn; `arg` is the router. */
-bool router_wants(void *arg, struct rider_bytes type,
-                  struct rider_bytes aggregate_type);
+bool router_wants(void *arg, struct rider_bytes type, struct rider_bytes aggregate_type,
+                  struct rider_bytes aggregate_id);
 
 #endif

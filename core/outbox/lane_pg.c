@@ -35,7 +35,9 @@ enum request {
     REQ_SETTLE,
     REQ_WRITE,
     REQ_PROMOTE,
-    REQ_RELEASE
+    REQ_RELEASE,
+    REQ_NO_LIMIT,
+    REQ_REBASE
 };
 
 struct lane_pg {
@@ -260,6 +262,17 @@ static void op_release(struct lane_store *s)
     send(pg, REQ_RELEASE, "release", params, 2);
 }
 
+static void op_rebase(struct lane_store *s)
+{
+    struct lane_pg *pg = from_store(s);
+
+    /* It may take long on a large log: no limit for this transaction. */
+    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_NO_LIMIT,
+                                                .statement = "no_limit",
+                                                .joined = true});
+    send(pg, REQ_REBASE, "rebase", NULL, 0);
+}
+
 static const struct lane_store_ops store_ops = {
     .claim = op_claim,
     .load_held = op_load_held,
@@ -267,6 +280,7 @@ static const struct lane_store_ops store_ops = {
     .settle = op_settle,
     .write_rows = op_write_rows,
     .release = op_release,
+    .rebase = op_rebase,
 };
 
 /* ---- answers ---------------------------------------------------------------- */
@@ -275,11 +289,14 @@ static void on_ready(void *arg)
 {
     struct lane_pg *pg = arg;
     char part[NUMBER_MAX];
+    char parts[NUMBER_MAX];
     const char *const params[] = {pg->config.destination, part,
-                                  pg->config.from_beginning ? "true" : "false"};
+                                  pg->config.from_beginning ? "true" : "false", parts};
+
+    (void)snprintf(parts, sizeof(parts), "%d", pg->config.parts);
 
     (void)snprintf(part, sizeof(part), "%d", pg->config.part);
-    send(pg, REQ_ENSURE, "ensure", params, 3);
+    send(pg, REQ_ENSURE, "ensure", params, 4);
     send(pg, REQ_FIND, "find", params, 2);
 }
 
@@ -312,6 +329,15 @@ static void found(struct lane_pg *pg, const PGresult *res)
                          "the outbox schema has version %" PRId64
                          ", this program needs %d: run \"postrider migrate\"",
                          version, pg->config.schema_version);
+        pg_pipe_fail(pg->pipe, &why);
+        return;
+    }
+    if (event_decode_int(res, 0, 2) != pg->config.parts) {
+        (void)rider_fail(
+            &why, RIDER_E_CONFIG,
+            "the destination was made with %" PRId64 " partitions and the "
+            "configuration says %d: the number cannot change, use a new name",
+            event_decode_int(res, 0, 2), pg->config.parts);
         pg_pipe_fail(pg->pipe, &why);
         return;
     }
@@ -443,7 +469,9 @@ static void on_done(void *arg, int request, const PGresult *res)
         read_end(pg, res);
         break;
     case REQ_SETTLE:
-        events->settled(pg->store.events_arg, fenced);
+        events->settled(pg->store.events_arg, fenced            ? LANE_FENCED
+                                              : bool_at(res, 0) ? LANE_PAUSED
+                                                                : LANE_KEPT);
         break;
     case REQ_WRITE:
         pg->write_fenced = fenced;
@@ -453,6 +481,13 @@ static void on_done(void *arg, int request, const PGresult *res)
         break;
     case REQ_RELEASE:
         events->released(pg->store.events_arg);
+        break;
+    case REQ_NO_LIMIT:
+        break;
+    case REQ_REBASE:
+        log_info(pg->config.destination, "lane.rebased",
+                 "cursors fit this cluster now");
+        events->rebased(pg->store.events_arg);
         break;
     }
 }

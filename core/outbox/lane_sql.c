@@ -57,14 +57,16 @@
 #define DUE_COLUMNS "d.seq, d.subscription, d.attempts, d.next_attempt_at"
 
 static const struct pg_statement statements[] = {
-    {"ensure", "INSERT INTO outbox.lane (destination, part, snap) "
-               "SELECT $1, $2::int, CASE WHEN $3::bool THEN '1:1:'::pg_snapshot "
-               "ELSE pg_current_snapshot() END "
-               "WHERE NOT EXISTS (SELECT FROM outbox.lane WHERE destination = $1 AND "
-               "part = $2::int) "
-               "ON CONFLICT DO NOTHING"},
-    {"find", "SELECT l.lane, m.schema_version FROM outbox.lane l, outbox.meta m "
-             "WHERE l.destination = $1 AND l.part = $2::int"},
+    {"ensure",
+     "INSERT INTO outbox.lane (destination, part, parts, snap) "
+     "SELECT $1, $2::int, $4::int, CASE WHEN $3::bool THEN '1:1:'::pg_snapshot "
+     "ELSE pg_current_snapshot() END "
+     "WHERE NOT EXISTS (SELECT FROM outbox.lane WHERE destination = $1 AND "
+     "part = $2::int) "
+     "ON CONFLICT DO NOTHING"},
+    {"find",
+     "SELECT l.lane, m.schema_version, l.parts FROM outbox.lane l, outbox.meta m "
+     "WHERE l.destination = $1 AND l.part = $2::int"},
     /* A claim is committed synchronously, whatever the session's default: after
      * a crash of the server a token must never be given out twice. */
     {"claim",
@@ -110,9 +112,9 @@ static const struct pg_statement statements[] = {
             " ORDER BY d.seq, d.subscription LIMIT 256)) d "
             "JOIN outbox.event e ON e.seq = d.seq ORDER BY d.next_attempt_at, d.seq "
             "LIMIT 256"},
-    {"settle", MOVE_CURSOR " RETURNING lane"},
+    {"settle", MOVE_CURSOR " RETURNING state <> 'ACTIVE'"},
     {"settle_park",
-     "WITH own AS (" MOVE_CURSOR " RETURNING lane), "
+     "WITH own AS (" MOVE_CURSOR " RETURNING lane, state <> 'ACTIVE' AS halt), "
      "parked AS (INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, "
      "  aggregate_id, state, attempts, next_attempt_at, cause, last_error) "
      "  SELECT own.lane, e.seq, f.subscription, e.aggregate_type, e.aggregate_id, "
@@ -127,7 +129,7 @@ static const struct pg_statement statements[] = {
      "  attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
      "  cause = excluded.cause, last_error = excluded.last_error, updated_at = now() "
      "RETURNING 1) "
-     "SELECT (SELECT count(*) FROM parked) FROM own"},
+     "SELECT own.halt, (SELECT count(*) FROM parked) FROM own"},
     {"write_rows",
      "WITH " OWN_LANE ", "
      "done AS (UPDATE outbox.delivery d SET state = f.state, attempts = f.attempts, "
@@ -155,6 +157,9 @@ static const struct pg_statement statements[] = {
      "'DISCARDED') "
      "    AND y.state = ANY ($6::text[]) ORDER BY y.seq LIMIT 1) RETURNING 1) "
      "SELECT (SELECT count(*) FROM freed) FROM own"},
+    {"no_limit", "SELECT set_config('statement_timeout', '0', true), "
+                 "set_config('lock_timeout', '0', true)"},
+    {"rebase", "SELECT count(*) FROM outbox.rebase()"},
     {NULL, NULL},
 };
 

@@ -18,11 +18,12 @@ static int64_t world_wall(void *arg)
 }
 
 static bool take_all(void *arg, struct rider_bytes type,
-                     struct rider_bytes aggregate_type)
+                     struct rider_bytes aggregate_type, struct rider_bytes aggregate_id)
 {
     (void)arg;
     (void)type;
     (void)aggregate_type;
+    (void)aggregate_id;
     return true;
 }
 

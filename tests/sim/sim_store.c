@@ -416,7 +416,7 @@ static void execute(struct sim_store *s, struct request *r, bool answer)
     case DO_SETTLE:
         ok = do_settle(s, r);
         if (answer) {
-            events->settled(s->port.events_arg, !ok);
+            events->settled(s->port.events_arg, ok ? LANE_KEPT : LANE_FENCED);
         }
         break;
     case DO_WRITE:
