@@ -3,6 +3,7 @@
  * test_rabbitmq_watchdog.c - a blocked read on a socket ends when the limit
  * passes, and never when the call was in time.
  */
+#include "rabbitmq/rabbitmq_inbox.h"
 #include "rabbitmq/rabbitmq_watchdog.h"
 
 #include <setjmp.h>
@@ -53,9 +54,12 @@ static void a_shorter_limit_after_a_longer_one_counts(void **state)
     char byte;
     rabbitmq_watchdog_arm(w, 3600000);
     assert_false(rabbitmq_watchdog_disarm(w));
+    /* The thread now sleeps for seconds and must be woken. */
+    uint64_t began = rabbitmq_now_ms();
     rabbitmq_watchdog_arm(w, 20);
     assert_int_equal(read(pair[0], &byte, 1), 0);
     assert_true(rabbitmq_watchdog_disarm(w));
+    assert_true(rabbitmq_now_ms() - began < 3000);
 }
 
 static void leaves_a_disarmed_socket_alone(void **state)
