@@ -114,22 +114,34 @@ static size_t may_open(struct lane *lane)
     return allowed - open < room ? allowed - open : room;
 }
 
+/* Whether `d` may be sent past `n_new` older deliveries that never were. One place
+ * in the window stays theirs: the cursor waits for them, and without it the window
+ * would never move again. */
+static bool may_overtake(const struct lane *lane, const struct delivery *d,
+                         size_t n_new)
+{
+    size_t reserved = n_new > 0 ? 1 : 0;
+
+    return d->sent_once || lane->unsettled + reserved < lane->config.max_in_flight;
+}
+
 /* Each failed probe is followed by one with another event, so that an event
  * which its receiver cannot survive does not pass for an outage for ever. */
 static struct delivery *choose_probe(struct lane *lane)
 {
     struct delivery *skipped[PROBE_DEPTH];
-    bool room = lane->unsettled < lane->config.max_in_flight;
     size_t depth = lane->breaker.trips % PROBE_DEPTH;
     size_t n = 0;
+    size_t n_new = 0;
 
     while (n < depth && ready_queue_size(&lane->ready) > 1) {
-        skipped[n++] = ready_queue_pop(&lane->ready);
-        const struct delivery *next = ready_queue_peek(&lane->ready);
-        if (!room && !next->sent_once) {
-            ready_queue_push_front(&lane->ready, skipped[--n]);
+        struct delivery *d = ready_queue_pop(&lane->ready);
+        n_new += !d->sent_once;
+        if (!may_overtake(lane, ready_queue_peek(&lane->ready), n_new)) {
+            ready_queue_push_front(&lane->ready, d);
             break;
         }
+        skipped[n++] = d;
     }
     struct delivery *probe = ready_queue_pop(&lane->ready);
     while (n > 0) {
@@ -171,8 +183,7 @@ static void give_back(struct lane *lane, struct delivery **offer, size_t from, s
     for (size_t i = n; i > from; i--) {
         struct delivery *d = offer[i - 1];
         (void)tickets_close(lane->tickets, d->event.ticket);
-        d->state = DELIVERY_READY;
-        ready_queue_push_front(&lane->ready, d);
+        make_ready(lane, d); /* by its order: a probe is not the oldest */
     }
 }
 

@@ -65,6 +65,10 @@ int ready_queue_push(struct ready_queue *q, struct delivery *d)
         delivery_queue_push(&q->list, d);
         return 0;
     }
+    if (d->order < q->list.head->order) {
+        delivery_queue_push_front(&q->list, d);
+        return 0;
+    }
     if (q->n_heap == q->cap_heap) {
         size_t cap = q->cap_heap == 0 ? 64 : q->cap_heap * 2;
         struct delivery **heap = realloc(q->heap, cap * sizeof(struct delivery *));
