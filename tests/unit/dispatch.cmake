@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(part sim order)
+foreach(part sim order window)
   postrider_unit_test(lane_${part} test_sim)
 endforeach()
