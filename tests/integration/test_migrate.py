@@ -112,7 +112,7 @@ def test_an_owner_without_createrole_is_told_and_can_go_on(tool, private):
     status, lines, err = migrate(tool, dsn)
     assert status == 0, err
     notices = [line for line in lines if line.startswith("notice roles")]
-    assert len(notices) == 4
+    assert len(notices) == 5
     assert 'role "outbox_writer" is missing and user "few" cannot create it' in notices[0]
     assert "CREATE ROLE outbox_writer NOLOGIN" in notices[0] and "--no-roles" in notices[0]
     # The administrator does as told, and a second migration grants.
@@ -131,7 +131,7 @@ def test_an_owner_with_createrole_makes_the_roles(tool, private):
     status, lines, err = migrate(tool, as_user(private, "many"))
     assert status == 0, err
     assert not [line for line in lines if line.startswith("notice")]
-    assert private.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'outbox%' AND NOT rolcanlogin") == 4
+    assert private.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'outbox%' AND NOT rolcanlogin") == 5
 
 
 def test_no_roles_makes_none(tool, private):

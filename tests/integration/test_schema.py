@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 HERE = os.path.dirname(__file__)
-ROLES = ("outbox_writer", "outbox_relay", "outbox_api", "outbox_monitor", "public")
+ROLES = ("outbox_writer", "outbox_relay", "outbox_api", "outbox_operator", "outbox_monitor", "public")
 
 
 @pytest.fixture
@@ -126,6 +126,15 @@ def test_roles_sql_takes_back_what_it_does_not_list(outbox, root):
     ("outbox_relay", "DELETE FROM outbox.event"),
     ("outbox_relay", "DELETE FROM outbox.delivery"),
     ("outbox_relay", "UPDATE outbox.meta SET schema_version = 9"),
+    ("outbox_relay", "SELECT * FROM outbox.lane_pause('a')"),
+    ("outbox_relay", "INSERT INTO outbox.audit (action, filter) VALUES ('dead.replay', '{}')"),
+    ("outbox_api", "SELECT * FROM outbox.lane_resume('a')"),
+    ("outbox_api", "SELECT * FROM outbox.redrive('dead.replay', '{}', '', NULL, 1, NULL)"),
+    ("outbox_operator", "SELECT payload FROM outbox.event"),
+    ("outbox_operator", "UPDATE outbox.delivery SET state = 'RETRY'"),
+    ("outbox_operator", "DELETE FROM outbox.audit"),
+    ("outbox_operator", "SELECT * FROM outbox.redrive('dead.replay', '{}', '', NULL, 1, NULL)"),
+    ("outbox_monitor", "SELECT * FROM outbox.dead_replay('{\"cause\":\"timeout\"}')"),
     ("outbox_monitor", "SELECT * FROM outbox.rebase()"),
     ("outbox_api", "SELECT payload FROM outbox.event"),
     ("outbox_api", "SELECT * FROM outbox.delivery"),
