@@ -178,6 +178,87 @@ static void what_the_adapter_does_not_take_is_offered_again(void **state)
     assert_int_equal(lane_case_settled(w), 5);
 }
 
+static bool every_second(void *arg, struct rider_bytes type,
+                         struct rider_bytes aggregate_type,
+                         struct rider_bytes aggregate_id)
+{
+    int *calls = arg;
+
+    (void)type;
+    (void)aggregate_type;
+    (void)aggregate_id;
+    return ++*calls % 2 == 0;
+}
+
+static bool nothing(void *arg, struct rider_bytes type,
+                    struct rider_bytes aggregate_type, struct rider_bytes aggregate_id)
+{
+    (void)arg;
+    (void)type;
+    (void)aggregate_type;
+    (void)aggregate_id;
+    return false;
+}
+
+static void one_event_larger_than_the_budget_still_goes(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(lane_case_end) struct lane_world *w = lane_case_begin(false);
+
+    w->config.max_bytes = 1;
+    lane_case_boot(w);
+    lane_case_write(w, "012");
+    assert_string_equal(lane_case_open(w), "0:0"); /* and nothing is read behind it */
+    lane_case_run(w, 200, &case_ok);
+    assert_string_equal(lane_case_accepted(w), "0:0 1:0 2:0");
+    assert_int_equal(lane_case_settled(w), 3);
+    assert_int_equal(w->stats.bytes, 0);
+}
+
+static void a_page_is_cut_at_the_budget_and_goes_on(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(lane_case_end) struct lane_world *w = lane_case_begin(false);
+    size_t most = 0;
+
+    w->config.max_bytes = (size_t)4 * 1024;
+    w->config.max_in_flight = 100;
+    w->config.batch = 100;
+    lane_case_boot(w);
+    for (int i = 0; i < 100; i++) {
+        lane_world_write(w, i % 10);
+    }
+    for (int i = 0; i < 200 && lane_case_settled(w) < 100; i++) {
+        lane_case_run(w, 10, &case_ok);
+        most = w->stats.bytes > most ? (size_t)w->stats.bytes : most;
+    }
+    assert_int_equal(lane_case_settled(w), 100);
+    assert_int_equal(w->publisher.n_accepted, 100);
+    assert_in_range(most, 1024, 8 * 1024);
+}
+
+static void events_routed_elsewhere_move_the_cursor(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(lane_case_end) struct lane_world *w = lane_case_begin(false);
+    int calls = 0;
+
+    w->config.batch = 3;
+    w->config.route = every_second;
+    w->config.route_arg = &calls;
+    lane_case_boot(w);
+    lane_case_write(w, "0123456");
+    lane_case_run(w, 50, &case_ok);
+    assert_string_equal(lane_case_accepted(w), "1:0 3:0 5:0");
+    assert_int_equal(lane_case_settled(w), 7);
+
+    lane_set_route(w->lane, nothing, NULL);
+    lane_case_write(w, "0123456789");
+    lane_world_pass(w, 100);
+    assert_string_equal(lane_case_open(w), "");
+    assert_int_equal(lane_case_settled(w), 17);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +266,9 @@ int main(void)
         cmocka_unit_test(the_window_is_kept_until_the_settle_is_answered),
         cmocka_unit_test(the_smallest_windows_neither_overflow_nor_stand_still),
         cmocka_unit_test(what_the_adapter_does_not_take_is_offered_again),
+        cmocka_unit_test(one_event_larger_than_the_budget_still_goes),
+        cmocka_unit_test(a_page_is_cut_at_the_budget_and_goes_on),
+        cmocka_unit_test(events_routed_elsewhere_move_the_cursor),
     };
 
     log_setup(LOG_ERROR_LEVEL, LOG_FORMAT_HUMAN);
