@@ -135,6 +135,45 @@ static void read_destination(struct settings_build *b, const struct yaml_node *m
     }
 }
 
+static const struct destination_settings *find_named(const struct settings *s,
+                                                     const char *name)
+{
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        if (s->destinations[i].name != NULL &&
+            strcmp(s->destinations[i].name, name) == 0) {
+            return &s->destinations[i];
+        }
+    }
+    return NULL;
+}
+
+/* Dead letters of dead letters would go round in a circle. */
+static void check_dead_letters(struct settings_build *b)
+{
+    size_t n;
+    const struct yaml_node *map = settings_list(b, section_destination(), &n);
+
+    for (size_t i = 0; i < b->settings->n_destinations; i++, map = map->next) {
+        const char *name = b->settings->destinations[i].dead_letter;
+        if (name == NULL) {
+            continue;
+        }
+        const struct yaml_node *at = yaml_node_find(map, "dead_letter");
+        const struct destination_settings *to = find_named(b->settings, name);
+        if (to == NULL) {
+            yaml_node_error(b->scope.problems, at, "there is no destination \"%.80s\"",
+                            name);
+        } else if (to->dead_letter != NULL) {
+            yaml_node_error(b->scope.problems, at,
+                            "destination \"%.80s\" has a dead_letter of its own", name);
+        } else if (to->partitions > 1) {
+            yaml_node_error(
+                b->scope.problems, at,
+                "destination \"%.80s\" is split: dead letters need a whole one", name);
+        }
+    }
+}
+
 void destinations_read(struct settings_build *b)
 {
     size_t n;
@@ -148,5 +187,8 @@ void destinations_read(struct settings_build *b)
     for (; map != NULL; map = map->next) {
         read_destination(b, map, &list[b->settings->n_destinations]);
         b->settings->n_destinations++;
+    }
+    if (b->settings->n_destinations > 0) {
+        check_dead_letters(b);
     }
 }

@@ -107,6 +107,13 @@ static bool is_routed(const struct settings *s, size_t destination)
             }
         }
     }
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        const char *name = s->destinations[i].dead_letter;
+        if (name != NULL && s->destinations[destination].name != NULL &&
+            strcmp(name, s->destinations[destination].name) == 0) {
+            return true;
+        }
+    }
     return false;
 }
 

@@ -155,7 +155,12 @@ static const struct rider_option destination_rows[] = {
      .min = 64 << 10,
      .max = INT64_C(64) << 30,
      .help = "Memory for the events of this destination."},
-        {.name = "partitions",
+    {.name = "dead_letter",
+     .type = RIDER_STRING,
+     .offset = DESTINATION(dead_letter, const char *),
+     .help = "The destination that gets this one's dead events too, with the cause in "
+             "headers."},
+    {.name = "partitions",
      .type = RIDER_INT,
      .offset = DESTINATION(partitions, int64_t),
      .default_value = "1",

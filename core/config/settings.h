@@ -49,6 +49,7 @@ struct destination_settings {
     int64_t max_in_flight; /* events handed to the adapter and not yet settled */
         int64_t partitions;     /* lanes it is split into, by aggregate */
     uint64_t max_bytes;    /* memory for events of this destination */
+        const char *dead_letter; /* destination that gets its dead events too; or NULL */
     bool subscriptions;    /* expand into one delivery per subscription */
     void *options;         /* the adapter's config struct, filled from its table */
     uint64_t fingerprint;  /* equal fingerprints: nothing about it changed */

@@ -82,6 +82,7 @@ static int create_store(struct lane_thread *t, const struct lane_thread_config *
         .destination = d->name,
         .part = config->part,
         .parts = (int)d->partitions,
+        .dead_letter = d->dead_letter,
         .hold_dead = d->on_dead == ON_DEAD_HOLD,
         .from_beginning = d->start_from == START_BEGINNING,
         .owner = config->owner,
@@ -145,6 +146,13 @@ static int create_publisher(struct lane_thread *t, struct rider_error *err)
 int lane_thread_create(const struct lane_thread_config *config,
                        struct lane_thread **ret, struct rider_error *err)
 {
+    if (config->destination->subscriptions) {
+        router_destroy(config->router);
+        return rider_fail(
+            err, RIDER_E_CONFIG,
+            "destination \"%s\": subscriptions are not served by this version",
+            config->destination->name);
+    }
     struct lane_thread *t = calloc(1, sizeof(*t));
 
     if (t == NULL) {

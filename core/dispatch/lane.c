@@ -46,6 +46,11 @@ void position_set(struct position *p, struct snapshot *snap, struct snapshot *wi
     snapshot_unref(old.win);
 }
 
+void lane_tick(struct lane *lane)
+{
+    lane->now_ms = lane->ports.now_ms(lane->ports.clock_arg);
+}
+
 static void ask_claim(struct lane *lane)
 {
     lane->phase = LANE_CLAIMING;
@@ -138,6 +143,7 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
     if (lane->phase != LANE_CLAIMING) {
         return;
     }
+    lane_tick(lane);
     if (claim->needs_rebase) {
         log_warn(lane->config.name, "lane.rebase",
                  "the outbox was restored into another cluster, or the cluster lost "
@@ -288,7 +294,7 @@ static void publish_stats(struct lane *lane)
 
 void lane_step(struct lane *lane)
 {
-    lane->now_ms = lane->ports.now_ms(lane->ports.clock_arg);
+    lane_tick(lane);
     lane_drain_inbox(lane);
     switch (lane->phase) {
     case LANE_STANDBY:

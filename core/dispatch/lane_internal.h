@@ -19,11 +19,13 @@
 #include "dispatch/ready_queue.h"
 #include "dispatch/tickets.h"
 
-#define LANE_DUE_LIMIT   256  /* retried rows in memory at a time */
-#define LANE_SETTLE_MS   10   /* pause between settles of a busy lane */
-#define LANE_DUE_IDLE_MS 1000 /* how soon an operator's replay is noticed */
-#define LANE_RECOUNT_MS  10000
-#define LANE_NEVER       UINT64_MAX
+#define LANE_DUE_LIMIT    256  /* retried rows in memory at a time */
+#define LANE_SETTLE_MS    10   /* pause between settles of a busy lane */
+#define LANE_DUE_IDLE_MS  1000 /* how soon an operator's replay is noticed */
+#define LANE_DUE_HELD_MS  100  /* the same while keys are held */
+#define LANE_DUE_SLACK_MS 2    /* the database's clock ticks on its own */
+#define LANE_RECOUNT_MS   10000
+#define LANE_NEVER        UINT64_MAX
 
 /** A position in the log: settled, or read, up to here. */
 struct position {
@@ -91,6 +93,9 @@ void position_set(struct position *p, struct snapshot *snap, struct snapshot *wi
 
 /* lane.c */
 void lane_quiesce(struct lane *lane);
+/** Reads the clock: answers arrive between steps. */
+void lane_tick(struct lane *lane);
+
 /** Ends what is open, settles it and gives the lease back, then stands by. */
 void lane_yield(struct lane *lane);
 

@@ -171,7 +171,7 @@ static bool accept_due(struct lane *lane, const struct event_row *row)
         return false;
     }
     lane->incoming->items[lane->incoming->n - 1].unrouted =
-        row->attempts == 0 &&
+        row->attempts == 0 && row->subscription >= 0 &&
         !lane->config.route(lane->config.route_arg, row->type, row->aggregate_type,
                             row->aggregate_id);
     key->retrying = true;
@@ -308,7 +308,9 @@ static void window_end(struct lane *lane, struct batch *b,
 
 static void due_end(struct lane *lane, struct batch *b, const struct lane_read_end *end)
 {
-    uint64_t again = lane->now_ms + (end->more ? 0 : LANE_DUE_IDLE_MS);
+    uint64_t pause =
+        held_keys_count(lane->held) > 0 ? LANE_DUE_HELD_MS : LANE_DUE_IDLE_MS;
+    uint64_t again = lane->now_ms + (end->more ? 0 : pause);
 
     if (again < lane->due_at_ms) {
         lane->due_at_ms = again;
@@ -333,6 +335,7 @@ void lane_on_read_end(void *arg, const struct lane_read_end *end)
 
     lane->reading = false;
     lane->incoming = NULL;
+    lane_tick(lane);
     if (b == NULL) {
         return; /* asked for before the lane started over */
     }

@@ -234,6 +234,16 @@ static void settle_if_due(struct lane *lane)
     }
 }
 
+/* A row's next attempt is `delay_ms` away. */
+static void due_in(struct lane *lane, uint64_t delay_ms)
+{
+    uint64_t at = lane->now_ms + delay_ms + LANE_DUE_SLACK_MS;
+
+    if (at < lane->due_at_ms) {
+        lane->due_at_ms = at;
+    }
+}
+
 /* The row is in the database: what follows from it may begin. */
 static void row_is_written(struct lane *lane, const struct delivery *d)
 {
@@ -251,9 +261,8 @@ static void row_is_written(struct lane *lane, const struct delivery *d)
         return;
     }
     key->unwritten--;
-    if (d->park->state == PARK_RETRY &&
-        lane->now_ms + d->park->delay_ms < lane->due_at_ms) {
-        lane->due_at_ms = lane->now_ms + d->park->delay_ms;
+    if (d->park->state == PARK_RETRY) {
+        due_in(lane, d->park->delay_ms);
     }
     if (key->active == 0) {
         lane->promote_wanted = true;
@@ -312,6 +321,7 @@ void lane_on_settled(void *arg, enum lane_grant grant)
     if (!is_at_work(lane)) {
         return;
     }
+    lane_tick(lane);
     lane->settle_at_ms = lane->asked_ms + LANE_SETTLE_MS;
     if (grant == LANE_FENCED) {
         fenced_off(lane);
@@ -419,9 +429,7 @@ static void key_after_row(struct lane *lane, const struct delivery *d)
     }
     key->retrying = false;
     if (d->park->state == PARK_RETRY) {
-        if (lane->now_ms + d->park->delay_ms < lane->due_at_ms) {
-            lane->due_at_ms = lane->now_ms + d->park->delay_ms;
-        }
+        due_in(lane, d->park->delay_ms);
         return;
     }
     key->active -= key->active > 0;
@@ -467,6 +475,7 @@ void lane_on_rows_written(void *arg, bool fenced)
     if (!is_at_work(lane)) {
         return;
     }
+    lane_tick(lane);
     if (fenced) {
         fenced_off(lane);
         return;

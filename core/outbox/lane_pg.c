@@ -57,6 +57,9 @@ struct lane_pg {
     char *win;
 
     struct pg_array arrays[ROW_ARRAYS];
+    struct rider_header
+        headers[EVENT_MAX_HEADERS + 4]; /* of the last dead letter read */
+    char attempts[NUMBER_MAX];
 };
 
 static struct lane_pg *from_store(struct lane_store *s)
@@ -193,16 +196,17 @@ static void op_settle(struct lane_store *s, const struct lane_cursor *cursor,
     struct lane_pg *pg = from_store(s);
     char win_seq[NUMBER_MAX];
     char sent_seq[NUMBER_MAX];
-    const char *params[9 + ROW_ARRAYS] = {pg->lane,    pg->token,     cursor->snap,
-                                          cursor->win, win_seq,       sent_seq,
-                                          pg->lease,   cursor->cause, cursor->error};
+    const char *params[9 + ROW_ARRAYS + 1] = {
+        pg->lane, pg->token, cursor->snap,  cursor->win,  win_seq,
+        sent_seq, pg->lease, cursor->cause, cursor->error};
 
     (void)snprintf(win_seq, sizeof(win_seq), "%" PRId64, cursor->win_seq);
     (void)snprintf(sent_seq, sizeof(sent_seq), "%" PRId64, cursor->sent_seq);
     if (n == 0) {
         send(pg, REQ_SETTLE, "settle", params, 9);
     } else if (fill_arrays(pg, rows, n, params + 9)) {
-        send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS);
+        params[9 + ROW_ARRAYS] = pg->config.dead_letter;
+        send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS + 1);
     } else {
         fail_memory(pg);
     }
@@ -237,17 +241,18 @@ static void op_write_rows(struct lane_store *s, const struct lane_row *rows, siz
                           const struct lane_key *keys, size_t n_keys)
 {
     struct lane_pg *pg = from_store(s);
-    const char *params[2 + ROW_ARRAYS] = {pg->lane, pg->token};
+    const char *params[2 + ROW_ARRAYS + 1] = {pg->lane, pg->token};
 
     if (!fill_arrays(pg, rows, n, params + 2)) {
         fail_memory(pg);
         return;
     }
     pg->write_fenced = false;
+    params[2 + ROW_ARRAYS] = pg->config.dead_letter;
     pg_pipe_send(pg->pipe, &(struct pg_request){
                                .request = REQ_WRITE,
                                .statement = "write_rows",
-                               .n_params = 2 + ROW_ARRAYS,
+                               .n_params = 2 + ROW_ARRAYS + 1,
                                .params = params,
                                .joined = true,
                            });
@@ -400,6 +405,35 @@ static void held(struct lane_pg *pg, const PGresult *res)
     pg->store.events->held(pg->store.events_arg, NULL, 0, 0);
 }
 
+static struct rider_header header_at(const char *name, const PGresult *res, int r,
+                                     int column)
+{
+    return (struct rider_header){
+        .name = {name, strlen(name)},
+        .value = {PQgetvalue(res, r, column), (size_t)PQgetlength(res, r, column)},
+    };
+}
+
+/* A dead letter says where it died and why, in headers after the writer's. */
+static void add_obituary(struct lane_pg *pg, const PGresult *res, int r,
+                         struct event_row *row)
+{
+    size_t n = row->n_headers;
+
+    if (n > 0) {
+        memcpy(pg->headers, row->headers, n * sizeof(pg->headers[0]));
+    }
+    pg->headers[n++] = header_at("deadLetterDestination", res, r, 11);
+    pg->headers[n++] = header_at("deadLetterCause", res, r, 12);
+    pg->headers[n++] = header_at("deadLetterError", res, r, 13);
+    (void)snprintf(pg->attempts, sizeof(pg->attempts), "%" PRId64,
+                   event_decode_int(res, r, 14));
+    pg->headers[n++] = (struct rider_header){{"deadLetterAttempts", 18},
+                                             {pg->attempts, strlen(pg->attempts)}};
+    row->headers = pg->headers;
+    row->n_headers = n;
+}
+
 static void one_event(struct lane_pg *pg, const PGresult *res, int r)
 {
     struct event_row row;
@@ -416,6 +450,9 @@ static void one_event(struct lane_pg *pg, const PGresult *res, int r)
     if (pg->kind == READ_DUE) {
         row.subscription = event_decode_int(res, r, 9);
         row.attempts = (uint32_t)event_decode_int(res, r, 10);
+        if (row.subscription < 0) {
+            add_obituary(pg, res, r, &row);
+        }
     } else if (pg->kind == READ_WINDOW && !PQgetisnull(res, r, 9)) {
         pg->win = strdup(PQgetvalue(res, r, 9));
     }

@@ -19,9 +19,11 @@ struct lane_pg_config {
     const char *dsn;         /* borrowed */
     const char *destination; /* borrowed */
     int part, parts;         /* which lane of the destination, of how many */
-    bool hold_dead;          /* dead rows hold their key back */
-    bool from_beginning;     /* where a lane starts that does not exist yet */
-    const char *owner;       /* unique per process start; borrowed */
+    const char
+        *dead_letter;    /* destination that gets dead events too; or NULL; borrowed */
+    bool hold_dead;      /* dead rows hold their key back */
+    bool from_beginning; /* where a lane starts that does not exist yet */
+    const char *owner;   /* unique per process start; borrowed */
     uint64_t lease_ms;
     int schema_version; /* the one this program needs */
 };

@@ -54,6 +54,17 @@
     "AND y.seq < d.seq AND y.state NOT IN ('DELIVERED', 'DISCARDED') "             \
     "AND y.state = ANY ($2::text[]))"
 
+/* A dead event is handed to the lane of another destination, too: as a row that
+ * waits there, told apart from that lane's own by a negative subscription,
+ * which names the lane it died in. */
+#define TO_DEAD_LETTERS(rows, destination)                                           \
+    "INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, "         \
+    "aggregate_id, "                                                                 \
+    "  state) SELECT dl.lane, e.seq, -own.lane, e.aggregate_type, e.aggregate_id, "  \
+    "  'PENDING' FROM own CROSS JOIN " rows " JOIN outbox.event e ON e.seq = f.seq " \
+    "  JOIN outbox.lane dl ON dl.destination = " destination " AND dl.part = 0 "     \
+    "  WHERE f.state = 'DEAD' ON CONFLICT DO NOTHING"
+
 #define DUE_COLUMNS "d.seq, d.subscription, d.attempts, d.next_attempt_at"
 
 static const struct pg_statement statements[] = {
@@ -103,15 +114,19 @@ static const struct pg_statement statements[] = {
     {"page100", PAGE_SQL("100")},
     {"page10", PAGE_SQL("10")},
     {"page1", PAGE_SQL("1")},
-    {"due", "SELECT " EVENT_COLUMNS ", d.subscription, d.attempts FROM ("
-            "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
-            "AND d.state = 'RETRY' AND d.next_attempt_at <= now() AND " NO_EARLIER_ROW
-            " ORDER BY d.next_attempt_at LIMIT 256) UNION ALL "
-            "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
-            "AND d.state = 'PENDING' AND " NO_EARLIER_ROW
-            " ORDER BY d.seq, d.subscription LIMIT 256)) d "
-            "JOIN outbox.event e ON e.seq = d.seq ORDER BY d.next_attempt_at, d.seq "
-            "LIMIT 256"},
+    {"due",
+     "SELECT " EVENT_COLUMNS ", d.subscription, d.attempts, x.destination, y.cause, "
+     "y.last_error, y.attempts FROM ("
+     "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
+     "AND d.state = 'RETRY' AND d.next_attempt_at <= now() AND " NO_EARLIER_ROW
+     " ORDER BY d.next_attempt_at LIMIT 256) UNION ALL "
+     "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
+     "AND d.state = 'PENDING' AND " NO_EARLIER_ROW
+     " ORDER BY d.seq, d.subscription LIMIT 256)) d "
+     "JOIN outbox.event e ON e.seq = d.seq "
+     "LEFT JOIN outbox.lane x ON x.lane = -d.subscription "
+     "LEFT JOIN outbox.delivery y ON y.lane = -d.subscription AND y.seq = d.seq "
+     "AND y.subscription = 0 ORDER BY d.next_attempt_at, d.seq LIMIT 256"},
     {"settle", MOVE_CURSOR " RETURNING state <> 'ACTIVE'"},
     {"settle_park",
      "WITH own AS (" MOVE_CURSOR " RETURNING lane, state <> 'ACTIVE' AS halt), "
@@ -128,8 +143,11 @@ static const struct pg_statement statements[] = {
      "  ON CONFLICT (lane, seq, subscription) DO UPDATE SET state = excluded.state, "
      "  attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
      "  cause = excluded.cause, last_error = excluded.last_error, updated_at = now() "
-     "RETURNING 1) "
-     "SELECT own.halt, (SELECT count(*) FROM parked) FROM own"},
+     "RETURNING 1), "
+     "told AS (" TO_DEAD_LETTERS(
+         "unnest($10::bigint[], $12::text[]) AS f(seq, state)",
+         "$17::text") ") "
+                      "SELECT own.halt, (SELECT count(*) FROM parked) FROM own"},
     {"write_rows",
      "WITH " OWN_LANE ", "
      "done AS (UPDATE outbox.delivery d SET state = f.state, attempts = f.attempts, "
@@ -140,8 +158,11 @@ static const struct pg_statement statements[] = {
      "  $8::text[], $9::text[]) AS f(seq, subscription, state, attempts, delay, cause, "
      "error) "
      "  WHERE d.lane = own.lane AND d.seq = f.seq AND d.subscription = f.subscription "
-     "  AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD') RETURNING 1) "
-     "SELECT (SELECT count(*) FROM done) FROM own"},
+     "  AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD') RETURNING 1), "
+     "told AS (" TO_DEAD_LETTERS(
+         "unnest($3::bigint[], $5::text[]) AS f(seq, state)",
+         "$10::text") ") "
+                      "SELECT (SELECT count(*) FROM done) FROM own"},
     /* The first open row of each key, if it is HELD, may go. */
     {"promote",
      "WITH " OWN_LANE ", "
