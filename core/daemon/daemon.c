@@ -28,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PROBLEMS_MAX   (256 * 1024)
+#define PROBLEMS_MAX   ((size_t)256 * 1024)
 #define AFTER_DRAIN_MS 6000 /* adapter stop and lease release, with slack */
 #define WATCH_MS       1000
 #define EXIT_TEMPFAIL  75 /* sysexits.h */

@@ -108,30 +108,6 @@ static struct lane_thread *find_unchanged(const struct lane_set *set,
     return NULL;
 }
 
-static int create_one(const struct lane_set *set, struct configuration *configuration,
-                      struct plugin_registry *registry, size_t index, int part,
-                      struct lane_thread **ret, struct rider_error *err)
-{
-    const struct settings *s = configuration->settings;
-    struct lane_thread_config config = {
-        .configuration = configuration,
-        .destination = &s->destinations[index],
-        .part = part,
-        .owner = set->owner,
-    };
-    int rc =
-        plugin_registry_get(registry, config.destination->adapter, &config.vt, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    config.router = make_router(s, index, part);
-    if (config.router == NULL) {
-        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
-    }
-    return lane_thread_create(&config, ret, err);
-}
-
 /* What apply() is about to do: for every lane of the new configuration, the
  * thread that goes on or the one that was created. */
 struct planned {
@@ -145,6 +121,30 @@ struct plan {
     struct planned *lanes;
     size_t n;
 };
+
+static int create_one(const struct lane_set *set, struct configuration *configuration,
+                      struct plugin_registry *registry, struct planned *lane,
+                      struct rider_error *err)
+{
+    const struct settings *s = configuration->settings;
+    struct lane_thread_config config = {
+        .configuration = configuration,
+        .destination = &s->destinations[lane->index],
+        .part = lane->part,
+        .owner = set->owner,
+    };
+    int rc =
+        plugin_registry_get(registry, config.destination->adapter, &config.vt, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    config.router = make_router(s, lane->index, lane->part);
+    if (config.router == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    return lane_thread_create(&config, &lane->thread, err);
+}
 
 static void drop_plan(struct plan *plan, bool with_new)
 {
@@ -178,8 +178,7 @@ static int plan_lane(const struct lane_set *set, struct configuration *configura
     lane->thread = find_unchanged(set, s, &s->destinations[index], lane->part);
     lane->is_new = lane->thread == NULL;
     if (lane->is_new) {
-        int rc = create_one(set, configuration, registry, index, lane->part,
-                            &lane->thread, err);
+        int rc = create_one(set, configuration, registry, lane, err);
         if (rc != 0) {
             return rc;
         }

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define HEARTBEAT_MS     400
-#define DESTINATIONS_MAX (64 * 1024)
+#define DESTINATIONS_MAX ((size_t)64 * 1024)
 
 struct membership {
     struct members *members;

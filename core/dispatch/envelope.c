@@ -24,20 +24,17 @@
 static const char json_type[] = "application/json";
 static const char cloudevents_type[] = "application/cloudevents+json; charset=UTF-8";
 
-static char *put(char *p, const char *text)
-{
-    size_t len = strlen(text);
-
-    memcpy(p, text, len);
-    return p + len;
-}
-
 static char *put_bytes(char *p, const void *data, size_t len)
 {
     if (len > 0) {
         memcpy(p, data, len);
     }
     return p + len;
+}
+
+static char *put(char *p, const char *text)
+{
+    return put_bytes(p, text, strlen(text));
 }
 
 static char *put_escaped_byte(char *p, unsigned char c)

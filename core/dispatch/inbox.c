@@ -42,8 +42,8 @@ struct inbox {
 
 static struct inbox *from_host(const struct rider_host *host)
 {
-    /* The host is the first member of a heap object that is never const. */
-    return (struct inbox *)(uintptr_t)host;
+        /* The host is the first member of a heap object that is never const. */
+    return (struct inbox *)(uintptr_t)host; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static bool is_empty(const struct side *s)

@@ -10,25 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As struct route_rule, with lists of its own. */
+struct own_rule {
+    char **types, **aggregate_types;
+};
+
 struct router {
     uint32_t part, parts;
     size_t n;
-    struct route_rule rules[];
+    struct own_rule rules[];
 };
 
-static void free_list(const char *const *globs)
+static void free_list(char **globs)
 {
-    if (globs == NULL) {
-        return;
+    for (char **g = globs; g != NULL && *g != NULL; g++) {
+        free(*g);
     }
-    for (const char *const *g = globs; *g != NULL; g++) {
-        free((void *)(uintptr_t)*g); /* copied by copy_list() */
-    }
-    free((void *)(uintptr_t)globs);
+    free(globs);
 }
 
 /* False when out of memory; a NULL list stays NULL. */
-static bool copy_list(const char *const *globs, const char *const **ret)
+static bool copy_list(const char *const *globs, char ***ret)
 {
     size_t n = 0;
 
@@ -39,18 +41,14 @@ static bool copy_list(const char *const *globs, const char *const **ret)
     while (globs[n] != NULL) {
         n++;
     }
-    const char **copy = calloc(n + 1, sizeof(*copy));
-    if (copy == NULL) {
-        return false;
-    }
-    *ret = copy;
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = strdup(globs[i]);
-        if (copy[i] == NULL) {
+    *ret = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; *ret != NULL && i < n; i++) {
+        (*ret)[i] = strdup(globs[i]);
+        if ((*ret)[i] == NULL) {
             return false;
         }
     }
-    return true;
+    return *ret != NULL;
 }
 
 struct router *router_create(const struct route_rule *rules, size_t n, uint32_t part,
@@ -64,7 +62,7 @@ struct router *router_create(const struct route_rule *rules, size_t n, uint32_t 
     r->part = part;
     r->parts = parts;
     for (r->n = 0; r->n < n; r->n++) {
-        struct route_rule *to = &r->rules[r->n];
+        struct own_rule *to = &r->rules[r->n];
         if (!copy_list(rules[r->n].types, &to->types) ||
             !copy_list(rules[r->n].aggregate_types, &to->aggregate_types)) {
             r->n++;
@@ -87,7 +85,7 @@ void router_destroy(struct router *r)
     free(r);
 }
 
-static bool any_matches(const char *const *globs, struct rider_bytes text)
+static bool any_matches(char *const *globs, struct rider_bytes text)
 {
     if (globs == NULL) {
         return true;
