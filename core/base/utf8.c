@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 struct lead {
     uint8_t first, last; /* range of the first byte */
@@ -60,4 +61,19 @@ bool utf8_valid(const char *s, size_t len)
         i += n;
     }
     return true;
+}
+
+void utf8_scrub(char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_sequence(text + i, len - i);
+        bool control = n == 1 && ((uint8_t)text[i] < 0x20 || text[i] == 0x7f);
+        if (n == 0 || control) {
+            text[i] = '?';
+            n = 1;
+        }
+        i += n;
+    }
 }

@@ -11,6 +11,10 @@
 /** Length of the well-formed sequence at `s`, 0 when there is none. */
 size_t utf8_sequence(const char *s, size_t len);
 
+/** Makes `text` fit for logs and for the database: control characters and bytes
+ *  that are no UTF-8, a sequence cut at the end included, become '?'. */
+void utf8_scrub(char *text);
+
 /** True if all of `s` is well-formed. */
 bool utf8_valid(const char *s, size_t len);
 

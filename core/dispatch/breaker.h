@@ -6,9 +6,11 @@
  *   OPEN       nothing is sent until the delay is over
  *   HALF_OPEN  one delivery is out as a probe
  *
- * It opens at once when the destination as a whole is unavailable, and after
+  * It opens at once when the destination as a whole is unavailable, and after
  * BREAKER_STREAK failures in a row of events themselves with no success between
- * them. After it closes, the number of open deliveries doubles from one, so
+ * them. Events whose address is missing are many for one mistake and say little
+ * about the others: it takes BREAKER_UNROUTABLE of them, which bounds how many
+ * are parked when every address is wrong. After it closes, the number of open deliveries doubles from one, so
  * that a receiver that has just come back is not flattened.
  * Pure but for the generator. Thread: the lane's.
  */
@@ -20,7 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BREAKER_STREAK 32
+#define BREAKER_STREAK     32
+#define BREAKER_UNROUTABLE 1000
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
@@ -44,8 +47,8 @@ void breaker_success(struct breaker *b, size_t n);
 /** The destination is unavailable; `retry_after_ms` is a floor for the delay. */
 void breaker_unavailable(struct breaker *b, struct prng *g, uint64_t now_ms,
                          uint32_t cause, uint64_t retry_after_ms);
-/** An event failed by itself: proof that the destination answers. */
+/** An event failed by itself; `limit` of these in a row open the breaker. */
 void breaker_event_failed(struct breaker *b, struct prng *g, uint64_t now_ms,
-                          uint32_t cause);
+                          uint32_t cause, uint32_t limit);
 
 #endif

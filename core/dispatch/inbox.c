@@ -42,7 +42,7 @@ struct inbox {
 
 static struct inbox *from_host(const struct rider_host *host)
 {
-        /* The host is the first member of a heap object that is never const. */
+    /* The host is the first member of a heap object that is never const. */
     return (struct inbox *)(uintptr_t)host; /* NOLINT(performance-no-int-to-ptr) */
 }
 

@@ -12,6 +12,7 @@
 #include "dispatch/lane_internal.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "dispatch/cause.h"
 
 #include <stdio.h>
@@ -247,6 +248,7 @@ static struct park *make_park(const struct inbox_failure *f, enum park_state sta
         (void)snprintf(park->error, sizeof(park->error), "%s",
                        f->reason == NULL ? cause_word(f->cause) : f->reason);
     }
+    utf8_scrub(park->error); /* adapters quote what peers say */
     return park;
 }
 
@@ -290,7 +292,8 @@ static void event_failed(struct lane *lane, struct delivery *d,
     } else {
         (void)snprintf(lane->breaker_error, sizeof(lane->breaker_error), "%s",
                        park->error);
-        breaker_event_failed(&lane->breaker, &lane->prng, lane->now_ms, f->cause);
+        breaker_event_failed(&lane->breaker, &lane->prng, lane->now_ms, f->cause,
+                             counts ? BREAKER_STREAK : BREAKER_UNROUTABLE);
     }
     if (dead) {
         atomic_fetch_add_explicit(&lane->ports.stats->dead, 1, memory_order_relaxed);
@@ -318,6 +321,7 @@ static void unavailable(struct lane *lane, struct delivery *d,
 
     (void)snprintf(lane->breaker_error, sizeof(lane->breaker_error), "%s",
                    f->reason == NULL ? cause_word(f->cause) : f->reason);
+    utf8_scrub(lane->breaker_error);
     breaker_unavailable(&lane->breaker, &lane->prng, lane->now_ms, f->cause,
                         f->retry_after_ms);
     if (before == BREAKER_CLOSED) {
