@@ -78,6 +78,14 @@ run_ctest() {
     sed -i "s/<testcase name=\"/&$name./" "$results/$name.xml" 2>/dev/null
 }
 
+# run_pytest FOLDER-OF-TESTS PYTEST-ARGUMENTS...
+run_pytest() {
+    folder=$1
+    shift
+    POSTRIDER_BUILD=$root/build "$python" -m pytest -q -ra "tests/$folder" --junitxml="$results/$folder.xml" "$@" ||
+        stage_failed "tests: $folder"
+}
+
 finish() {
     heading "Result"
     if [ -n "$failed_stages" ]; then
@@ -125,7 +133,7 @@ build main build || finish
 
 if [ -z "$filter" ]; then
     heading "Unit, conformance and lint tests"
-    run_ctest ctest build
+    run_ctest main build -LE 'brokers|contract' # those are run by pytest below, test by test
     if [ -z "$quick" ]; then
         heading "Unit and conformance tests under AddressSanitizer and UndefinedBehaviorSanitizer"
         build asan build/asan -DPOSTRIDER_SANITIZE=address,undefined &&
@@ -136,7 +144,11 @@ if [ -z "$filter" ]; then
     fi
 fi
 
-heading "Integration tests"
-"$python" -m pytest tests/integration --junitxml="$results/integration.xml" ${filter:+-k "$filter"} ||
-    stage_failed "tests: integration"
+if [ -z "$filter" ]; then
+    heading "Adapters against real brokers, a faulty receiver and other people's verifiers"
+    run_pytest brokers
+    run_pytest contract
+fi
+heading "Integration tests: the relay on real servers"
+run_pytest integration ${filter:+-k "$filter"}
 finish

@@ -46,6 +46,19 @@ def test_late_commits_survive_broker_restarts(db, relay_of, file, queue, topic):
     assert_delivered(db, sinks, {"queue": WINDOW, "topic": WINDOW})
 
 
+def assert_window_per_kill(file, marks: list[int]) -> None:
+    """`marks` are the lengths of the file at each kill. What a process delivered and a later one
+    delivers again was in flight when it was killed: no more than a window."""
+    ids = [r.event_id for r in file.receipts(torn=len(marks))]
+    later = set(ids[marks[-1]:])
+    repeated = []
+    for begin, end in reversed(list(zip([0] + marks, marks))):
+        repeated.append(len(later & set(ids[begin:end])))
+        later.update(ids[begin:end])
+    print(f"delivered again, by the process that was killed: {repeated[::-1]}")
+    assert max(repeated) <= WINDOW
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_kill_9_loses_nothing(db, relay_of, file, queue, topic):
@@ -54,17 +67,20 @@ def test_kill_9_loses_nothing(db, relay_of, file, queue, topic):
     rng = random.Random(20)
     sinks = [file, queue, topic]
     relay = relay_of(sinks, source={"lease": "1s"}, extra={"max_in_flight": WINDOW, "retry": QUICK_RETRY})
+    marks = []
     with Writers(db, threads=16, mix=LATE) as writers:
         for _ in range(kills):
             before = file.count()
             wait_until(lambda seen=before: file.count() > seen, "the relay delivers", timeout=30)
             let_run(rng.uniform(0, 0.6))
             relay.kill9()
+            marks.append(file.count())
             relay.start(wait=False)
         assert not writers.failures
     wait_settled(db, sinks, timeout=120)
     print(f"{len(committed(db))} events, {kills} kills")
     assert_delivered(db, sinks, kills * WINDOW, torn=kills)
+    assert_window_per_kill(file, marks)
 
 
 @pytest.mark.slow
@@ -77,15 +93,18 @@ def test_kill_9_with_a_backlog_repeats_at_most_a_window(db, relay_of, file, queu
     with Writers(db, threads=4, mix=mix) as writers:
         wait_until(lambda: writers.transactions >= 150 or writers.failures, "30,000 events", 120)
     relay = relay_of(sinks, start=False, source={"lease": "1s"}, extra={"max_in_flight": WINDOW})
+    marks = []
     for _ in range(kills):
         before = file.count()
         relay.start(wait=False)
         wait_until(lambda seen=before: file.count() > seen, "the relay delivers", timeout=30)
         let_run(rng.uniform(0, 0.1))
         relay.kill9()
+        marks.append(file.count())
     relay.start()
     wait_settled(db, sinks, timeout=120)
     assert_delivered(db, sinks, kills * WINDOW, torn=kills)
+    assert_window_per_kill(file, marks)
 
 
 def test_database_restart_loses_nothing(own_postgres, migrate, postrider, tmp_path, file):
