@@ -373,6 +373,25 @@ static void stdout_stats(struct publisher *self, rider_stat_fn *emit, void *arg)
     emit(arg, "line_bytes_total", 1, (double)bytes);
 }
 
+/* As output_put() writes it. */
+static void explain_line(const struct rider_event *event, bool one_line,
+                         rider_explain_fn *emit, void *arg)
+{
+    char *line = malloc(event->body.len + 1);
+
+    if (line == NULL) {
+        return;
+    }
+    memcpy(line, event->body.data, event->body.len);
+    for (size_t i = 0; one_line && i < event->body.len; i++) {
+        if (line[i] == '\n' || line[i] == '\r') {
+            line[i] = ' ';
+        }
+    }
+    emit(arg, "line", line, event->body.len);
+    free(line);
+}
+
 static void stdout_explain(struct publisher *self, const struct rider_event *event,
                            rider_explain_fn *emit, void *arg)
 {
@@ -381,7 +400,7 @@ static void stdout_explain(struct publisher *self, const struct rider_event *eve
     emit(arg, "output", name, strlen(name));
     emit(arg, "format", format_choices[self->config->format],
          strlen(format_choices[self->config->format]));
-    emit(arg, "line", event->body.data, event->body.len);
+    explain_line(event, self->config->format == FORMAT_LINE, emit, arg);
 }
 
 RIDER_EXPORT const struct publisher_vtable *rider_publisher_entry(void)

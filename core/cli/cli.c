@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_run,      &cmd_check,   &cmd_migrate, &cmd_publish, &cmd_status,
+    &cmd_run,      &cmd_check,   &cmd_migrate, &cmd_publish, &cmd_status, &cmd_explain,
     &cmd_adapters, &cmd_receive, &cmd_verify,  &cmd_version, NULL,
 };
 

@@ -27,6 +27,7 @@ extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_migrate;
 extern const struct cli_command cmd_publish;
 extern const struct cli_command cmd_status;
+extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_adapters;
 extern const struct cli_command cmd_receive;
 extern const struct cli_command cmd_verify;

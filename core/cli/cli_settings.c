@@ -113,6 +113,25 @@ static int fail_reading(const struct rider_error *err)
     return status == CLI_IO ? CLI_CONFIG : status;
 }
 
+/* Says what the reading found; an exit status. */
+static int say_problems(const struct cli_settings *s, int rc,
+                        const struct rider_error *err)
+{
+    /* The only problem may be the summary itself. */
+    if (rc == 0 || strncmp(buf_text(&s->problems), err->text, strlen(err->text)) != 0) {
+        (void)fputs(buf_text(&s->problems), stderr);
+    }
+    return rc == 0 ? CLI_OK : fail_reading(err);
+}
+
+int cli_settings_load(const struct cli_args *args, struct cli_settings *ret)
+{
+    struct rider_error err = {.code = RIDER_OK, .text = ""};
+    int rc = cli_settings_read(args, ret, &err);
+
+    return say_problems(ret, rc, &err);
+}
+
 /* Whether the user, or the installation, has a configuration file. */
 static bool has_config(const struct cli_args *args)
 {
@@ -130,11 +149,7 @@ static int read_dsn(const struct cli_args *args, struct cli_settings *s)
     s->source.no_adapters = true;
     int rc = read_into(s, &err);
 
-    /* The only problem may be the summary itself. */
-    if (strncmp(buf_text(&s->problems), err.text, strlen(err.text)) != 0 || rc == 0) {
-        (void)fputs(buf_text(&s->problems), stderr);
-    }
-    return rc == 0 ? CLI_OK : fail_reading(&err);
+    return say_problems(s, rc, &err);
 }
 
 int cli_dsn(const struct cli_args *args, struct cli_settings *s, const char **ret_dsn)

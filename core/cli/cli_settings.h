@@ -37,6 +37,11 @@ int cli_settings_read(const struct cli_args *args, struct cli_settings *ret,
                       struct rider_error *err) RIDER_MUST_CHECK;
 void cli_settings_done(struct cli_settings *s);
 
+/** The same, and says on standard error what is wrong with the file. Returns an
+ *  exit status. */
+int cli_settings_load(const struct cli_args *args,
+                      struct cli_settings *ret) RIDER_MUST_CHECK;
+
 /** Finds the database: --dsn, else the configuration file's, else, where there is
  *  no file, $DATABASE_URL. Loads no adapter. The text lives as long as `args` and
  *  `s`; the caller ends `s` with cli_settings_done(), whatever comes back. Returns

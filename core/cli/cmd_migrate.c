@@ -81,8 +81,10 @@ const struct cli_command cmd_migrate = {
     .description =
         "Applies what is missing of the outbox schema, each step in one transaction, "
         "and\n"
-        "grants the roles outbox_writer, outbox_relay, outbox_api, outbox_operator and\n"
-        "outbox_monitor their rights. Running it again changes nothing. A schema newer than\n"
+        "grants the roles outbox_writer, outbox_relay, outbox_api, outbox_operator "
+        "and\n"
+        "outbox_monitor their rights. Running it again changes nothing. A schema newer "
+        "than\n"
         "this program is left alone. The user of the connection must be allowed to\n"
         "create a schema; roles that it cannot create are named and left out.",
     .examples = "  postrider migrate -c postrider.yaml\n"
