@@ -138,6 +138,7 @@ def test_roles_sql_takes_back_what_it_does_not_list(outbox, root):
     ("outbox_monitor", "SELECT * FROM outbox.rebase()"),
     ("outbox_api", "SELECT payload FROM outbox.event"),
     ("outbox_api", "SELECT * FROM outbox.delivery"),
+    ("outbox_api", "UPDATE outbox.delivery SET state = 'RETRY'"),
     ("outbox_monitor", "SELECT payload FROM outbox.event"),
     ("outbox_monitor", "SELECT headers FROM outbox.event"),
     ("outbox_monitor", "UPDATE outbox.delivery SET state = 'DEAD'"),

@@ -55,6 +55,31 @@ LEFT JOIN LATERAL (
   ORDER BY y.seq LIMIT 1) h ON true
 LEFT JOIN outbox.event e ON e.seq = h.seq;
 
+-- One event at every lane: its state there, and the lane's. Ask for one event_id. `since` is when the row was last
+-- written; an event without a row is settled by the cursor alone, and then so are those that no route sends there.
+CREATE VIEW outbox.event_trace AS
+SELECT s.event_id, s.seq, s.destination, s.part, s.subscription, s.state, s.attempts, s.next_attempt_at,
+       d.updated_at AS since, s.last_error, d.seq IS NOT NULL AS has_row,
+       CASE WHEN s.state IN ('PUBLISHED', 'DISCARDED') THEN s.cause
+            WHEN s.state = 'DEAD' THEN s.cause
+            WHEN l.state = 'PAUSED' THEN 'paused'
+            WHEN s.state = 'HELD' THEN 'key_held_by:' || COALESCE(
+              (SELECT h.event_id::text
+               FROM outbox.delivery y JOIN outbox.event h ON h.seq = y.seq
+               WHERE y.lane = d.lane AND y.subscription = d.subscription AND y.aggregate_type = d.aggregate_type
+                 AND y.aggregate_id = d.aggregate_id AND y.state NOT IN ('DELIVERED', 'DISCARDED') AND y.seq < d.seq
+               ORDER BY y.seq LIMIT 1), '')
+            WHEN s.cause IS NOT NULL THEN s.cause
+            WHEN l.lease_until IS NULL OR l.lease_until < clock_timestamp() THEN 'lease_unowned'
+            WHEN l.cause IS NOT NULL THEN l.cause
+            WHEN s.state = 'RETRY' THEN 'backing_off'
+            ELSE 'in_progress' END AS cause,
+       l.state AS lane_state, CASE WHEN l.lease_until > clock_timestamp() THEN l.owner END AS lane_owner,
+       l.cause AS lane_cause, l.win_seq AS lane_settled_seq, l.sent_seq AS lane_sent_seq
+FROM outbox.event_status s
+JOIN outbox.lane l ON l.destination = s.destination AND l.part = s.part
+LEFT JOIN outbox.delivery d ON d.lane = l.lane AND d.seq = s.seq AND d.subscription = s.subscription;
+
 -- "order.*" as a pattern of LIKE.
 CREATE FUNCTION outbox.like_of(glob text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN replace(replace(replace(replace(glob, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%');

@@ -25,7 +25,7 @@ DECLARE
     ['outbox_relay', 'SELECT, INSERT, UPDATE, DELETE ON outbox.relay'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.retire(interval, int)'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.rebase()'],
-    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key'],
+    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key, outbox.event_trace'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                      ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
                      ' outbox.held_keys(jsonb)'],
@@ -34,7 +34,8 @@ DECLARE
 
     ['outbox_api', 'USAGE ON SCHEMA outbox'],
     ['outbox_api', 'SELECT ON outbox.meta, outbox.event_type'],
-    ['outbox_api', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck, outbox.dead, outbox.held_key'],
+    ['outbox_api', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck, outbox.dead, outbox.held_key,'
+                   ' outbox.event_trace'],
     ['outbox_api', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                    ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb), outbox.held_keys(jsonb)'],
     ['outbox_api', 'EXECUTE ON FUNCTION outbox.dead_replay(jsonb, text, int, int, bigint),'
@@ -46,7 +47,7 @@ DECLARE
     ['outbox_operator', 'SELECT (seq, event_id, type, aggregate_type, aggregate_id, version, occurred_at, xid)'
                         ' ON outbox.event'],
     ['outbox_operator', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck, outbox.dead,'
-                        ' outbox.held_key'],
+                        ' outbox.held_key, outbox.event_trace'],
     ['outbox_operator', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                         ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
                         ' outbox.held_keys(jsonb)'],
@@ -60,7 +61,7 @@ DECLARE
     ['outbox_monitor', 'SELECT (seq, event_id, type, aggregate_type, aggregate_id, version, occurred_at, xid)'
                        ' ON outbox.event'],
     ['outbox_monitor', 'SELECT ON outbox.event_status, outbox.backlog, outbox.stuck, outbox.dead,'
-                       ' outbox.held_key, outbox.audit'],
+                       ' outbox.held_key, outbox.event_trace, outbox.audit'],
     ['outbox_monitor', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                        ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
                        ' outbox.held_keys(jsonb)']
