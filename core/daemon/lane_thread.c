@@ -223,6 +223,9 @@ static void ask_adapter(struct lane_thread *t)
     if (t->vt->stats != NULL) {
         t->vt->stats(t->publisher, take_stat, &report);
     }
+    bool up = report.health.state == RIDER_UP || report.health.state == RIDER_STARTING;
+    lane_set_health(t->lane, up ? RIDER_CAUSE_NONE : report.health.cause,
+                    report.health.detail);
     (void)pthread_mutex_lock(&t->report_lock);
     t->report = report;
     (void)pthread_mutex_unlock(&t->report_lock);

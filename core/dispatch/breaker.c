@@ -79,10 +79,11 @@ void breaker_unavailable(struct breaker *b, struct prng *g, uint64_t now_ms,
 void breaker_event_failed(struct breaker *b, struct prng *g, uint64_t now_ms,
                           uint32_t cause, uint32_t limit)
 {
-        if (b->state == BREAKER_OPEN) {
+    if (b->state == BREAKER_OPEN) {
         return;
     }
-    if (b->state == BREAKER_HALF_OPEN && limit == BREAKER_UNROUTABLE && cause != b->cause) {
+    if (b->state == BREAKER_HALF_OPEN && limit == BREAKER_UNROUTABLE &&
+        cause != b->cause) {
         close_or_ramp(b, 1); /* it answers again, about the address */
         return;
     }

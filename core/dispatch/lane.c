@@ -13,8 +13,10 @@
 #include "dispatch/lane.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "dispatch/lane_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,7 +128,7 @@ static void start_from(struct lane *lane, const struct lane_claim *claim)
     lane->sent_seq = claim->win_seq;
     lane->send_until_ms =
         lane->asked_ms + lane->config.lease_ms - lane->config.lease_ms / 5;
-    lane->renew_at_ms = lane->asked_ms + lane->config.lease_ms / 3;
+    lane->renew_at_ms = lane_renew_at(lane);
     lane->settle_at_ms = 0;
     lane->due_at_ms = 0;
     lane->recount_at_ms = lane->now_ms + LANE_RECOUNT_MS;
@@ -267,7 +269,7 @@ static void start_over(struct lane *lane)
 static void release_step(struct lane *lane)
 {
     if ((lane->releasing || !lane->stopping) && !lane->settling && !lane->writing &&
-        tickets_count(lane->tickets) == 0) {
+        lane_is_quiet(lane)) {
         lane->phase = LANE_RELEASING;
         lane->ports.store->ops->release(lane->ports.store);
     }
@@ -309,6 +311,7 @@ void lane_step(struct lane *lane)
         lane_settle_step(lane);
         break;
     case LANE_DRAINING:
+        lane_send_step(lane);
         lane_settle_step(lane);
         release_step(lane);
         break;
@@ -364,6 +367,20 @@ void lane_set_route(struct lane *lane, lane_route_fn *route, void *arg)
     lane->config.route_arg = arg;
 }
 
+uint64_t lane_renew_at(const struct lane *lane)
+{
+    uint64_t third = lane->config.lease_ms / 3;
+
+    return lane->asked_ms + (third < LANE_RENEW_MAX_MS ? third : LANE_RENEW_MAX_MS);
+}
+
+void lane_set_health(struct lane *lane, uint32_t cause, const char *detail)
+{
+    lane->health_cause = cause;
+    (void)snprintf(lane->health_detail, sizeof(lane->health_detail), "%s", detail);
+    utf8_scrub(lane->health_detail);
+}
+
 void lane_yield(struct lane *lane)
 {
     if (lane->phase == LANE_RUNNING) {
@@ -404,9 +421,10 @@ void lane_drain(struct lane *lane)
     }
 }
 
-bool lane_is_quiet(const struct lane *lane)
+bool lane_is_quiet(struct lane *lane)
 {
-    return tickets_count(lane->tickets) == 0;
+    return tickets_count(lane->tickets) == 0 &&
+           !(lane->phase == LANE_DRAINING && !lane->releasing && lane_has_gap(lane));
 }
 
 void lane_release(struct lane *lane)

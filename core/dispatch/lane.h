@@ -80,15 +80,20 @@ uint64_t lane_deadline(const struct lane *lane);
 /** Replaces the routing decision; events already in memory keep theirs. */
 void lane_set_route(struct lane *lane, lane_route_fn *route, void *arg);
 
+/** What the adapter says of its peer; shown where the lane's state is kept while
+ *  nothing else explains why it stands still. RIDER_CAUSE_NONE: it is fine. */
+void lane_set_health(struct lane *lane, uint32_t cause, const char *detail);
+
 /** Whether this process should carry the lane. One that is not wanted is given
  *  back when its open deliveries have ended, and not claimed again; initially a
  *  lane is wanted. */
 void lane_set_wanted(struct lane *lane, bool wanted);
 
-/** Stops reading and sending; open deliveries go on to their end. */
+/** Stops reading, and sending but for what is older than the last event sent;
+ *  open deliveries go on to their end. */
 void lane_drain(struct lane *lane);
-/** No delivery is open with the adapter. */
-bool lane_is_quiet(const struct lane *lane);
+/** No delivery is open with the adapter, and none has to be sent to close a gap. */
+bool lane_is_quiet(struct lane *lane);
 /** After lane_drain(), when the publisher is quiet or stopped: settles what is
  *  done and gives the lease back. */
 void lane_release(struct lane *lane);

@@ -24,6 +24,7 @@
 #define LANE_DUE_IDLE_MS  1000 /* how soon an operator's replay is noticed */
 #define LANE_DUE_HELD_MS  100  /* the same while keys are held */
 #define LANE_DUE_SLACK_MS 2    /* the database's clock ticks on its own */
+#define LANE_RENEW_MAX_MS 4000 /* so that a cause is in the database in time */
 #define LANE_RECOUNT_MS   10000
 #define LANE_NEVER        UINT64_MAX
 
@@ -64,13 +65,16 @@ struct lane {
     size_t rows_open; /* deliveries in ROWS batches not yet written */
     struct key_gate *gate;
     struct ready_queue ready;
-    uint64_t order;    /* of the next admission */
-    size_t bytes;      /* of all linked batches */
-    bool read_blocked; /* no room: completions and settles make some */
+    uint64_t order;      /* of the next admission */
+    uint64_t sent_order; /* the highest that was ever sent */
+    size_t bytes;        /* of all linked batches */
+    bool read_blocked;   /* no room: completions and settles make some */
     struct tickets *tickets;
     struct breaker breaker;
     char breaker_error[PARK_ERROR_MAX]; /* what opened it */
-    uint64_t deliveries;                /* since the start */
+    uint32_t health_cause;              /* as the adapter says; NONE: it is fine */
+    char health_detail[PARK_ERROR_MAX];
+    uint64_t deliveries; /* since the start */
     bool writable;
 
     /* settling */
@@ -99,6 +103,9 @@ void lane_tick(struct lane *lane);
 /** Ends what is open, settles it and gives the lease back, then stands by. */
 void lane_yield(struct lane *lane);
 
+/** When the lease is to be renewed after a request sent now. */
+uint64_t lane_renew_at(const struct lane *lane);
+
 /* lane_read.c */
 void lane_read_step(struct lane *lane);
 bool lane_on_row(void *arg, enum lane_read_kind kind, const struct event_row *row);
@@ -110,6 +117,8 @@ void lane_give_batch(struct lane *lane, struct batch *b);
 /* lane_send.c */
 void lane_send_step(struct lane *lane);
 void lane_drain_inbox(struct lane *lane);
+/** Something older than what was sent waits to be sent, and could be. */
+bool lane_has_gap(struct lane *lane);
 void lane_admit(struct lane *lane, struct delivery *d);
 void lane_release_key(struct lane *lane, uint64_t key);
 

@@ -61,11 +61,11 @@ void lane_admit(struct lane *lane, struct delivery *d)
         lane_end_delivered(lane, d);
         return;
     }
-    if (!lane->config.ordered || d->batch->kind == BATCH_ROWS) {
+    if (!lane->config.ordered) {
         make_ready(lane, d);
         return;
     }
-    if (is_held(lane, d)) {
+    if (d->batch->kind == BATCH_WINDOW && is_held(lane, d)) {
         park_held(lane, d);
         return;
     }
@@ -87,7 +87,7 @@ void lane_release_key(struct lane *lane, uint64_t key)
     struct delivery *next;
 
     while ((next = key_gate_leave(lane->gate, key)) != NULL) {
-        if (!is_held(lane, next)) {
+        if (next->batch->kind == BATCH_ROWS || !is_held(lane, next)) {
             make_ready(lane, next);
             return;
         }
@@ -151,8 +151,21 @@ static struct delivery *choose_probe(struct lane *lane)
     return probe;
 }
 
+/* A lane that stops still sends what is older than the last it has sent: the
+ * cursor cannot pass it, so everything behind it would be sent again. */
+bool lane_has_gap(struct lane *lane)
+{
+    const struct delivery *next = ready_queue_peek(&lane->ready);
+
+    return next != NULL && next->order < lane->sent_order &&
+           lane->breaker.state == BREAKER_CLOSED && lane->now_ms < lane->send_until_ms;
+}
+
 static struct delivery *choose(struct lane *lane)
 {
+    if (lane->phase == LANE_DRAINING && !lane_has_gap(lane)) {
+        return NULL;
+    }
     return lane->breaker.state == BREAKER_HALF_OPEN ? choose_probe(lane)
                                                     : ready_queue_pop(&lane->ready);
 }
@@ -195,6 +208,9 @@ static void count_sent(struct lane *lane, struct delivery **offer, size_t n)
             offer[i]->sent_once = true;
             lane->unsettled++;
         }
+        if (offer[i]->order > lane->sent_order) {
+            lane->sent_order = offer[i]->order;
+        }
         if (offer[i]->batch->kind == BATCH_WINDOW && offer[i]->seq > lane->sent_seq) {
             lane->sent_seq = offer[i]->seq;
         }
@@ -206,8 +222,8 @@ void lane_send_step(struct lane *lane)
     struct delivery *offer[OFFER_MAX];
     const struct rider_event *events[OFFER_MAX];
 
-    while (lane->phase == LANE_RUNNING && lane->writable &&
-           ready_queue_size(&lane->ready) > 0) {
+    while ((lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING) &&
+           lane->writable && ready_queue_size(&lane->ready) > 0) {
         lane->now_ms = lane->ports.now_ms(lane->ports.clock_arg);
         if (lane->now_ms >= lane->send_until_ms) {
             return; /* the lease may be somebody else's: wait for the settle's answer */

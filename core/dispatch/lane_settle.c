@@ -68,6 +68,9 @@ static void end_row(struct lane *lane, struct delivery *d, struct park *park)
     d->park = park;
     mark_done(d);
     delivery_queue_push(&lane->ended, d);
+    if (d->in_gate) {
+        lane_release_key(lane, d->key);
+    }
 }
 
 void lane_end_delivered(struct lane *lane, struct delivery *d)
@@ -186,10 +189,13 @@ static void submit_settle(struct lane *lane, size_t n_rows)
     if (lane->breaker.state != BREAKER_CLOSED) {
         cursor.cause = cause_word(lane->breaker.cause);
         cursor.error = lane->breaker_error;
+    } else if (lane->health_cause != RIDER_CAUSE_NONE) {
+        cursor.cause = cause_word(lane->health_cause);
+        cursor.error = lane->health_detail;
     }
     lane->settling = true;
     lane->asked_ms = lane->now_ms;
-    lane->renew_at_ms = lane->now_ms + lane->config.lease_ms / 3;
+    lane->renew_at_ms = lane_renew_at(lane);
     lane->settle_at_ms = LANE_NEVER;
     lane->ports.store->ops->settle(lane->ports.store, &cursor, lane->row_scratch,
                                    n_rows);
@@ -506,9 +512,12 @@ static void recount_if_due(struct lane *lane)
     if (lane->now_ms < lane->recount_at_ms) {
         return;
     }
+    if (lane->settling || lane->writing || lane->reading) {
+        lane->recount_at_ms = lane->now_ms + LANE_RECOUNT_MS / 100;
+        return;
+    }
     lane->recount_at_ms = lane->now_ms + LANE_RECOUNT_MS;
-    if (held_keys_count(lane->held) == 0 || lane->settling || lane->writing ||
-        lane->reading) {
+    if (held_keys_count(lane->held) == 0) {
         return;
     }
     held_keys_each(lane->held, forget_fresh, NULL);

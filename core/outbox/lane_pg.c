@@ -11,6 +11,7 @@
  */
 #include "outbox/lane_pg.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "dispatch/cause.h"
 #include "outbox/event_decode.h"
@@ -311,12 +312,17 @@ static void on_lost(void *arg, const struct rider_error *why, uint64_t next_ms)
     uint64_t silent = 0;
 
     (void)next_ms;
-    if (!pg->was_lost || log_limit_pass(&pg->complaints, next_ms, 5000, &silent)) {
+    if (log_limit_pass(&pg->complaints, clock_mono_ms(), 5000, &silent)) {
         log_warn(pg->config.destination, "database.lost", "%s, trying again",
                  why->text);
     }
     pg->was_lost = true;
     pg->store.events->lost(pg->store.events_arg, why);
+}
+
+static bool bool_at(const PGresult *res, int column)
+{
+    return PQgetlength(res, 0, column) == 1 && PQgetvalue(res, 0, column)[0] != 0;
 }
 
 static void found(struct lane_pg *pg, const PGresult *res)
@@ -330,10 +336,20 @@ static void found(struct lane_pg *pg, const PGresult *res)
     }
     int64_t version = event_decode_int(res, 0, 1);
     if (version != pg->config.schema_version) {
-        (void)rider_fail(&why, RIDER_E_SCHEMA,
-                         "the outbox schema has version %" PRId64
-                         ", this program needs %d: run \"postrider migrate\"",
-                         version, pg->config.schema_version);
+        (void)rider_fail(
+            &why, RIDER_E_SCHEMA,
+            "the outbox schema has version %" PRId64 ", this program needs %d: %s",
+            version, pg->config.schema_version,
+            version < pg->config.schema_version ? "run \"postrider migrate\""
+                                                : "run a newer postrider");
+        pg_pipe_fail(pg->pipe, &why);
+        return;
+    }
+    if (!bool_at(res, 3)) {
+        (void)rider_fail(
+            &why, RIDER_E_CONFIG,
+            "a connection pooler (pgbouncer?) drops the session's settings: "
+            "connect to PostgreSQL directly");
         pg_pipe_fail(pg->pipe, &why);
         return;
     }
@@ -353,11 +369,6 @@ static void found(struct lane_pg *pg, const PGresult *res)
     }
     pg->was_lost = false;
     pg->store.events->connected(pg->store.events_arg);
-}
-
-static bool bool_at(const PGresult *res, int column)
-{
-    return PQgetlength(res, 0, column) == 1 && PQgetvalue(res, 0, column)[0] != 0;
 }
 
 static const char *text_at(const PGresult *res, int column)

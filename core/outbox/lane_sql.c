@@ -75,9 +75,10 @@ static const struct pg_statement statements[] = {
      "WHERE NOT EXISTS (SELECT FROM outbox.lane WHERE destination = $1 AND "
      "part = $2::int) "
      "ON CONFLICT DO NOTHING"},
-    {"find",
-     "SELECT l.lane, m.schema_version, l.parts FROM outbox.lane l, outbox.meta m "
-     "WHERE l.destination = $1 AND l.part = $2::int"},
+    {"find", "SELECT l.lane, m.schema_version, l.parts, "
+             "current_setting('plan_cache_mode') = 'force_generic_plan' AND "
+             "current_setting('jit') = 'off' FROM outbox.lane l, outbox.meta m "
+             "WHERE l.destination = $1 AND l.part = $2::int"},
     /* A claim is committed synchronously, whatever the session's default: after
      * a crash of the server a token must never be given out twice. */
     {"claim",
