@@ -27,10 +27,20 @@ extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_migrate;
 extern const struct cli_command cmd_publish;
 extern const struct cli_command cmd_status;
+extern const struct cli_command cmd_stuck;
+extern const struct cli_command cmd_trace;
+extern const struct cli_command cmd_dead;
+extern const struct cli_command cmd_held;
+extern const struct cli_command cmd_pause;
+extern const struct cli_command cmd_resume;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_adapters;
 extern const struct cli_command cmd_receive;
 extern const struct cli_command cmd_verify;
 extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_reference;
+
+/** All of them, as the overview lists them; NULL-terminated, static. */
+const struct cli_command *const *cli_commands(void);
 
 #endif
