@@ -30,4 +30,8 @@ void report_metrics(void *arg, struct buf *out);
 bool report_live(void *arg, struct buf *json);
 bool report_ready(void *arg, struct buf *json);
 
+/** Appends the Markdown tables of every family and label of the relay's own that
+ *  report_metrics() can write. */
+void report_describe_metrics(struct buf *out);
+
 #endif
