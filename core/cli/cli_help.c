@@ -76,7 +76,7 @@ static void print_flag(FILE *out, const struct cli_flag *flag)
     print_wrapped(out, flag->help, HELP_START);
 }
 
-void cli_help_command(FILE *out, const struct cli_command *command)
+void cli_help_text(FILE *out, const struct cli_command *command)
 {
     static const struct cli_flag help = {"help", 'h', NULL, "print this text"};
 
@@ -92,5 +92,10 @@ void cli_help_command(FILE *out, const struct cli_command *command)
     if (command->examples != NULL) {
         (void)fprintf(out, "\nExamples:\n%s", command->examples);
     }
+}
+
+void cli_help_command(FILE *out, const struct cli_command *command)
+{
+    cli_help_text(out, command);
     cli_exit_describe(out);
 }

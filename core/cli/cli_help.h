@@ -15,4 +15,7 @@ void cli_help_overview(FILE *out, const struct cli_command *const *commands);
 /** All about one command. */
 void cli_help_command(FILE *out, const struct cli_command *command);
 
+/** The same without exit statuses, which all commands share. */
+void cli_help_text(FILE *out, const struct cli_command *command);
+
 #endif

@@ -71,6 +71,22 @@ int cli_adapter_dir_default(char *out, size_t size, struct rider_error *err)
     return 0;
 }
 
+int cli_registry_open(const struct cli_args *args, struct plugin_registry **ret,
+                      struct rider_error *err)
+{
+    const char *dir = cli_adapter_dir_override(args);
+    char default_dir[512];
+
+    if (dir == NULL) {
+        int rc = cli_adapter_dir_default(default_dir, sizeof(default_dir), err);
+        if (rc != 0) {
+            return rc;
+        }
+        dir = default_dir;
+    }
+    return plugin_registry_create(dir, ret, err);
+}
+
 static int read_into(struct cli_settings *s, struct rider_error *err)
 {
     int rc = configuration_read(&s->source, &s->configuration, &s->problems, err);

@@ -21,6 +21,11 @@ const char *cli_adapter_dir_override(const struct cli_args *args);
 int cli_adapter_dir_default(char *out, size_t size,
                             struct rider_error *err) RIDER_MUST_CHECK;
 
+/** The adapters of the directory that the user names, or of the default one; no
+ *  configuration is read. Caller ends it with plugin_registry_destroy(). */
+int cli_registry_open(const struct cli_args *args, struct plugin_registry **ret,
+                      struct rider_error *err) RIDER_MUST_CHECK;
+
 /** Settings and the adapters they name. */
 struct cli_settings {
     struct configuration_source source; /* its registry is NULL: no adapter named */

@@ -17,7 +17,7 @@
 
 struct listing {
     const char *only; /* the one adapter that was asked for, or NULL */
-    bool json, markdown;
+    bool json;
     size_t shown, refused;
     struct buf out;
     struct json_writer w;
@@ -96,13 +96,6 @@ static void print_text(struct listing *l, const struct publisher_vtable *vt)
     }
 }
 
-static void print_markdown(struct listing *l, const struct publisher_vtable *vt)
-{
-    buf_printf(&l->out, "### %s\n\n%s\n\n", vt->name, vt->summary);
-    settings_describe_options(vt->options, vt->option_size, /* json= */ false, &l->out);
-    buf_putc(&l->out, '\n');
-}
-
 /* Whether the file is the one of adapter `name`. */
 static bool is_file_of(const char *file, const char *name)
 {
@@ -126,8 +119,6 @@ static void list_one(void *arg, const char *file, const struct publisher_vtable 
         write_json(l, file, vt, reason);
     } else if (vt == NULL) {
         (void)cli_fail_text(CLI_CONFIG, "%s is refused: %s", file, reason);
-    } else if (l->markdown) {
-        print_markdown(l, vt);
     } else {
         print_text(l, vt);
     }
@@ -158,7 +149,7 @@ static int list(struct plugin_registry *reg, struct listing *l)
     (void)fputs(buf_text(&l->out), stdout);
     if (!l->json && l->shown == 0) {
         (void)fprintf(stderr, "no adapters in \"%s\"\n", plugin_registry_dir(reg));
-    } else if (!l->json && !l->markdown && l->only == NULL) {
+    } else if (!l->json && l->only == NULL) {
         (void)fputs("\n`postrider adapters NAME` shows the options of one.\n", stderr);
     }
     return l->refused > 0 ? CLI_CONFIG : CLI_OK;
@@ -170,21 +161,12 @@ static int run(const struct cli_args *args)
     struct listing l = {
         .only = args->n_operands > 0 ? args->operands[0] : NULL,
         .json = cli_given(args, "json"),
-        .markdown = cli_given(args, "markdown"),
         .out = buf_make(MAX_OUTPUT),
     };
     struct rider_error err = {.code = RIDER_OK, .text = ""};
-    const char *dir = cli_adapter_dir_override(args);
-    char default_dir[512];
     int status;
 
-    if (dir == NULL) {
-        if (cli_adapter_dir_default(default_dir, sizeof(default_dir), &err) != 0) {
-            return cli_fail(&err);
-        }
-        dir = default_dir;
-    }
-    if (plugin_registry_create(dir, &reg, &err) != 0) {
+    if (cli_registry_open(args, &reg, &err) != 0) {
         return cli_fail(&err);
     }
     status = list(reg, &l);
@@ -194,7 +176,6 @@ static int run(const struct cli_args *args)
 
 static const struct cli_flag flags[] = {
     CLI_FLAG_ADAPTER_DIR,
-    {"markdown", 0, NULL, "print option tables for documentation"},
     CLI_FLAG_JSON,
 };
 

@@ -91,8 +91,12 @@ static void print_verdict(struct buf *out, const struct explanation *e)
 
     buf_printf(out, "\n%s (%s): ", e->destination->name, e->destination->adapter);
     if (!e->matches) {
-        buf_puts(out, e->n_routes == 0 ? "not sent, no route leads here\n"
-                                       : "not sent, no route matches\n");
+        buf_puts(out, e->n_routes == 0 ? "not sent, no route leads here"
+                                       : "not sent, no route matches");
+        if (e->dead_letters_of != NULL) {
+            buf_printf(out, ", unless it is dead for \"%s\"", e->dead_letters_of);
+        }
+        buf_putc(out, '\n');
         return;
     }
     buf_puts(out, "sent, matched by ");
@@ -196,6 +200,7 @@ static void write_explanation(struct json_writer *w, const struct explanation *e
         write_route(w, &e->routes[i], row);
     }
     json_array_end(w);
+    json_string_or_null(w, "deadLettersOf", e->dead_letters_of);
     json_string_or_null(w, "problem", e->problem[0] == '\0' ? NULL : e->problem);
     json_array(w, "sends");
     for (size_t i = 0; i < e->n_lines; i++) {

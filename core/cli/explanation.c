@@ -176,6 +176,18 @@ static const char *envelope_word(uint32_t envelope)
     return "";
 }
 
+static const char *find_dead_letters(const struct settings *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        const char *to = s->destinations[i].dead_letter;
+
+        if (to != NULL && strcmp(to, name) == 0) {
+            return s->destinations[i].name;
+        }
+    }
+    return NULL;
+}
+
 int explanation_make(const struct cli_settings *s,
                      const struct destination_settings *destination,
                      const struct event_row *row, struct explanation *ret,
@@ -184,6 +196,7 @@ int explanation_make(const struct cli_settings *s,
     *ret = (struct explanation){
         .destination = destination,
         .envelope = envelope_word(destination->envelope),
+        .dead_letters_of = find_dead_letters(s->settings, destination->name),
     };
     int rc = judge_routes(s->settings, row, ret, err);
 

@@ -32,6 +32,8 @@ struct explanation {
     struct explained_route *routes;
     size_t n_routes;
     bool matches; /* any of them does */
+    const char
+        *dead_letters_of; /* a destination whose dead events come here, or NULL */
     struct explained_line *lines;
     size_t n_lines;
     char problem[300]; /* why the adapter said nothing; "" when it did */

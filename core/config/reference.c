@@ -13,6 +13,11 @@
 #include "config/sections.h"
 #include "config/settings.h"
 
+struct described_adapters {
+    const struct described_adapter *items;
+    size_t n;
+};
+
 /* ---- Markdown ---- */
 
 static void markdown_limits(const struct rider_option *row, struct buf *out)
@@ -93,6 +98,22 @@ static void markdown_section(const struct section *section, const char *prefix,
         markdown_section(section->sections[i], buf_text(&name), out);
     }
     buf_done(&name);
+}
+
+static void markdown_adapters(const struct described_adapters *adapters,
+                              struct buf *out)
+{
+    for (size_t i = 0; i < adapters->n; i++) {
+        const struct described_adapter *a = &adapters->items[i];
+        const struct option_table t = {.rows = a->table, .row_size = a->option_size};
+        struct rider_option row;
+
+        buf_printf(out, "\n## `destinations[].options` with `adapter: %s`\n\n",
+                   a->name);
+        markdown_cell(a->summary, out);
+        buf_puts(out, option_table_row(&t, 0, &row) ? ".\n\n" : ". No options.\n");
+        markdown_table(&t, out);
+    }
 }
 
 /* ---- JSON Schema ---- */
@@ -256,7 +277,62 @@ static void schema_rest(struct json_writer *w, bool open)
     }
 }
 
-static void schema_section(struct json_writer *w, const struct section *section)
+static bool has_required(const struct option_table *t)
+{
+    struct rider_option row;
+
+    for (size_t i = 0; option_table_row(t, i, &row); i++) {
+        if ((row.flags & RIDER_OPT_REQUIRED) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void schema_options(struct json_writer *w, const struct option_table *t)
+{
+    json_string(w, "type", "object");
+    schema_rest(w, schema_properties(w, t));
+    schema_required(w, t);
+}
+
+/* Which options there are depends on the adapter; those of an adapter that is
+ * not listed are left open. */
+static void schema_adapters(struct json_writer *w,
+                            const struct described_adapters *adapters)
+{
+    json_array(w, "allOf");
+    for (size_t i = 0; i < adapters->n; i++) {
+        const struct described_adapter *a = &adapters->items[i];
+        const struct option_table t = {.rows = a->table, .row_size = a->option_size};
+
+        json_object(w, NULL);
+        json_object(w, "if");
+        json_object(w, "properties");
+        json_object(w, "adapter");
+        json_string(w, "const", a->name);
+        json_object_end(w);
+        json_object_end(w);
+        json_object_end(w);
+        json_object(w, "then");
+        json_object(w, "properties");
+        json_object(w, "options");
+        schema_options(w, &t);
+        json_object_end(w);
+        json_object_end(w);
+        if (has_required(&t)) {
+            json_array(w, "required");
+            json_string(w, NULL, "options");
+            json_array_end(w);
+        }
+        json_object_end(w);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void schema_section(struct json_writer *w, const struct section *section,
+                           const struct described_adapters *adapters)
 {
     json_string(w, "description", section->help);
     if (section->list) {
@@ -269,11 +345,14 @@ static void schema_section(struct json_writer *w, const struct section *section)
         for (size_t i = 0; section->sections != NULL && section->sections[i] != NULL;
              i++) {
             json_object(w, section->sections[i]->name);
-            schema_section(w, section->sections[i]);
+            schema_section(w, section->sections[i], adapters);
             json_object_end(w);
         }
         schema_rest(w, false);
         schema_required(w, &section->keys);
+    }
+    if (section == section_destination() && adapters->n > 0) {
+        schema_adapters(w, adapters);
     }
     if (section->list) {
         json_object_end(w);
@@ -291,22 +370,24 @@ void settings_describe_options(const struct rider_option *table, size_t option_s
     }
     struct json_writer w = json_begin(out);
     json_object(&w, NULL);
-    json_string(&w, "type", "object");
-    schema_rest(&w, schema_properties(&w, &t));
-    schema_required(&w, &t);
+    schema_options(&w, &t);
     json_object_end(&w);
 }
 
-void settings_describe(bool json, struct buf *out)
+void settings_describe(const struct described_adapter *adapters, size_t n_adapters,
+                       bool json, struct buf *out)
 {
+    const struct described_adapters all = {adapters, n_adapters};
+
     if (!json) {
         markdown_section(section_root(), "", out);
+        markdown_adapters(&all, out);
         return;
     }
     struct json_writer w = json_begin(out);
     json_object(&w, NULL);
     json_string(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
     json_string(&w, "title", "Postrider configuration");
-    schema_section(&w, section_root());
+    schema_section(&w, section_root(), &all);
     json_object_end(&w);
 }

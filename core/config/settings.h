@@ -46,14 +46,14 @@ struct destination_settings {
     uint32_t on_dead;    /* enum settings_on_dead */
     uint32_t start_from; /* enum settings_start, for a lane that does not exist yet */
     struct retry_settings retry;
-    int64_t max_in_flight; /* events handed to the adapter and not yet settled */
-        int64_t partitions;     /* lanes it is split into, by aggregate */
-    uint64_t max_bytes;    /* memory for events of this destination */
-        const char *dead_letter; /* destination that gets its dead events too; or NULL */
-    bool subscriptions;    /* expand into one delivery per subscription */
-    void *options;         /* the adapter's config struct, filled from its table */
-    uint64_t fingerprint;  /* equal fingerprints: nothing about it changed */
-    unsigned int line;     /* where it stands in the file */
+    int64_t max_in_flight;   /* events handed to the adapter and not yet settled */
+    int64_t partitions;      /* lanes it is split into, by aggregate */
+    uint64_t max_bytes;      /* memory for events of this destination */
+    const char *dead_letter; /* destination that gets its dead events too; or NULL */
+    bool subscriptions;      /* expand into one delivery per subscription */
+    void *options;           /* the adapter's config struct, filled from its table */
+    uint64_t fingerprint;    /* equal fingerprints: nothing about it changed */
+    unsigned int line;       /* where it stands in the file */
 };
 
 /** An event goes to every destination of every route that matches it. */
@@ -119,7 +119,16 @@ void settings_destroy(struct settings *s);
  *  `config/postrider.schema.json` are made of these. */
 void settings_describe_options(const struct rider_option *table, size_t option_size,
                                bool json, struct buf *out);
-/** The same for the file as a whole, without adapter options. */
-void settings_describe(bool json, struct buf *out);
+
+/** An adapter whose options are described along with the file. Borrowed. */
+struct described_adapter {
+    const char *name, *summary;
+    const struct rider_option *table;
+    size_t option_size;
+};
+
+/** The same for the file as a whole, with the options of these adapters. */
+void settings_describe(const struct described_adapter *adapters, size_t n_adapters,
+                       bool json, struct buf *out);
 
 #endif

@@ -154,7 +154,8 @@ def test_secrets_are_not_shown(config, postrider, tmp_path):
 
 def test_the_reason_when_nothing_matches(config, postrider):
     names = ["typed", "kind", "both", "unrouted"]
-    path = config([{"name": name, "adapter": "stdout"} for name in names], [
+    path = config([{"name": name, "adapter": "stdout"} for name in names] + [
+        {"name": "morgue", "adapter": "stdout"}, {"name": "frail", "adapter": "stdout", "dead_letter": "morgue"}], [
         {"match": {"type": ["TASK_*", "x"]}, "to": ["typed"]},
         {"match": {"aggregate_type": ["user"]}, "to": ["kind", "both"]},
         {"match": {"type": ["order.*"]}, "to": ["both"]},
@@ -173,6 +174,7 @@ def test_the_reason_when_nothing_matches(config, postrider):
     assert "both (stdout): sent, matched by routes[2]\n" in text
     assert "typed (stdout): not sent, no route matches\n  routes[0]" in text
     assert "unrouted (stdout): not sent, no route leads here\n" in text
+    assert 'morgue (stdout): not sent, no route leads here, unless it is dead for "frail"\n' in text
 
 
 def test_a_terminal_is_not_obeyed(config, postrider):

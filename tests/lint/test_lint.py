@@ -5,6 +5,7 @@
 import unittest
 
 import check_includes
+import check_reference
 import check_sizes
 import check_text
 import sources
@@ -101,6 +102,13 @@ class Text(unittest.TestCase):
         self.assertEqual(check_text.check_licence("a.md", "x\n"), [])
         self.assertEqual(len(check_text.check_licence("a.c", "x\n")), 1)
         self.assertEqual(len(check_text.check_licence("x/CMakeLists.txt", "x\n")), 1)
+
+
+class Reference(unittest.TestCase):
+    def test_drift(self):
+        self.assertEqual(check_reference.compare("a.md", "x\ny\n", "x\ny\n"), [])
+        self.assertIn("-y", check_reference.compare("a.md", "x\ny\n", "x\nz\n"))
+        self.assertIn("+x", check_reference.compare("a.md", None, "x\n"))
 
 
 if __name__ == "__main__":

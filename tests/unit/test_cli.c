@@ -37,9 +37,9 @@ static int cli(const char *line)
 static void every_command_explains_itself(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"run",     "check",  "migrate",
-                                           "publish", "status", "adapters",
-                                           "receive", "verify", "version"};
+    static const char *const commands[] = {"run",     "check",    "migrate",  "publish",
+                                           "status",  "adapters", "receive",  "verify",
+                                           "version", "explain",  "reference"};
 
     assert_int_equal(cli("postrider --help"), CLI_OK);
     assert_int_equal(cli("postrider --version"), CLI_OK);
@@ -73,6 +73,10 @@ static void misuse_is_64(void **state)
         "postrider publish --lines x --type t",
         "postrider migrate --dry-run --json --dsn x",
         "postrider adapters a b",
+        "postrider explain",
+        "postrider explain --payload x --json 0197a1de-0c8f-7cc4-b0c2-6e4a4f6d2f10",
+        "postrider reference",
+        "postrider reference nothing",
     };
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

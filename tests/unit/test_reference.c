@@ -90,16 +90,37 @@ static void test_whole_file(void **state)
     struct buf out = buf_make(1 << 16);
     (void)state;
 
-    settings_describe(false, &out);
+    settings_describe(NULL, 0, false, &out);
     assert_false(out.failed);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         assert_non_null(strstr(buf_text(&out), parts[i]));
     }
     buf_reset(&out);
-    settings_describe(true, &out);
+    settings_describe(NULL, 0, true, &out);
     assert_false(out.failed);
     assert_non_null(strstr(buf_text(&out), "\"source\":{\"description\""));
     assert_non_null(strstr(buf_text(&out), "\"required\":[\"name\",\"adapter\"]"));
+    buf_done(&out);
+}
+
+static void test_adapters(void **state)
+{
+    static const struct described_adapter adapter = {"tube", "A tube", rows,
+                                                     sizeof(rows[0])};
+    struct buf out = buf_make(1 << 16);
+    (void)state;
+
+    settings_describe(&adapter, 1, false, &out);
+    assert_non_null(strstr(buf_text(&out),
+                           "\n## `destinations[].options` with `adapter: tube`\n\n"
+                           "A tube.\n\n| key |"));
+    buf_reset(&out);
+    settings_describe(&adapter, 1, true, &out);
+    assert_non_null(strstr(
+        buf_text(&out), "\"allOf\":[{\"if\":{\"properties\":{\"adapter\":{\"const\":"
+                        "\"tube\"}}},\"then\":{\"properties\":{\"options\":{\"type\":"
+                        "\"object\",\"properties\":{\"key\":"));
+    assert_non_null(strstr(buf_text(&out), "\"required\":[\"options\"]"));
     buf_done(&out);
 }
 
@@ -109,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_markdown),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_whole_file),
+        cmocka_unit_test(test_adapters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
