@@ -25,6 +25,8 @@ struct held_key {
     uint32_t rows, active;
     uint32_t unwritten; /* rows among them that the database does not have yet */
     uint32_t fresh_rows, fresh_active; /* filled while the rows are counted anew */
+    int64_t ended_seq;                 /* its counted rows are behind this one */
+    int64_t taken_seq;                 /* the row that was in memory last */
     bool retrying;                     /* its first row is in memory, on its way */
     struct held_key *next;
     struct rider_bytes aggregate_type, aggregate_id; /* owned */

@@ -150,6 +150,20 @@ static bool append(struct lane *lane, const struct event_row *row)
     return true;
 }
 
+/* Operators replay dead rows, which the key's counts leave out: a row of a key
+ * without any, or one from before the row that ended last. */
+static void count_replayed(struct held_key *key, int64_t seq)
+{
+    if (key->rows == 0) {
+        key->rows = key->active = 1;
+        key->ended_seq = seq - 1;
+    } else if (seq <= key->ended_seq && seq != key->taken_seq) {
+        key->rows++;
+        key->active++;
+    }
+    key->taken_seq = seq;
+}
+
 /* A due row whose key is being retried already is in memory: skip it. */
 static bool accept_due(struct lane *lane, const struct event_row *row)
 {
@@ -161,12 +175,10 @@ static bool accept_due(struct lane *lane, const struct event_row *row)
     if (key == NULL) {
         return false;
     }
-    if (key->rows == 0) {
-        key->rows = key->active = 1; /* an operator has put it there */
-    }
     if (key->retrying) {
         return true;
     }
+    count_replayed(key, row->seq);
     if (!append(lane, row)) {
         return false;
     }

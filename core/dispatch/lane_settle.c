@@ -54,6 +54,9 @@ static bool hold(struct lane *lane, const struct delivery *d, const struct park 
     if (key == NULL) {
         return false;
     }
+    if (key->rows == 0) {
+        key->ended_seq = d->seq - 1;
+    }
     key->rows++;
     key->unwritten++;
     lane->unwritten++;
@@ -442,6 +445,8 @@ static void key_after_row(struct lane *lane, const struct delivery *d)
     if (!frees_key(lane, d->park)) {
         return;
     }
+    key->ended_seq = d->seq > key->ended_seq ? d->seq : key->ended_seq;
+    key->taken_seq = 0;
     key->rows -= key->rows > 0;
     if (key->rows == 0) {
         held_keys_remove(lane->held, key);
