@@ -417,6 +417,9 @@ static void take_delivered(struct lane *lane, const uint64_t *tickets, size_t n)
             lane_end_delivered(lane, d);
         }
     }
+    if (good == 0) {
+        return; /* tickets that were not open say nothing about the destination */
+    }
     lane->deliveries += good;
     breaker_success(&lane->breaker, good);
     if (before != BREAKER_CLOSED && lane->breaker.state == BREAKER_CLOSED) {
