@@ -98,12 +98,28 @@ void lane_release_key(struct lane *lane, uint64_t key)
 
 /* ---- out --------------------------------------------------------------- */
 
+/* Places in the window. While something is open, the last one is kept for a probe:
+ * an event that never ends well would otherwise fill the window behind it, and
+ * nothing could show any more that the destination takes others. */
+static size_t window_room(const struct lane *lane, size_t open)
+{
+    size_t limit = lane->config.max_in_flight;
+    size_t left = lane->unsettled < limit ? limit - lane->unsettled : 0;
+
+    if (lane->breaker.state != BREAKER_CLOSED) {
+        return left;
+    }
+    if (left > 1) {
+        return left - 1;
+    }
+    return open == 0 ? left : 0;
+}
+
 static size_t may_open(struct lane *lane)
 {
     size_t open = tickets_count(lane->tickets);
     size_t allowed = breaker_allows(&lane->breaker, lane->now_ms);
-    size_t limit = lane->config.max_in_flight;
-    size_t room = lane->unsettled < limit ? limit - lane->unsettled : 0;
+    size_t room = window_room(lane, open);
 
     if (allowed <= open) {
         return 0;
