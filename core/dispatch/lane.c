@@ -269,7 +269,7 @@ static void start_over(struct lane *lane)
 static void release_step(struct lane *lane)
 {
     if ((lane->releasing || !lane->stopping) && !lane->settling && !lane->writing &&
-        lane_is_quiet(lane)) {
+        !lane->counting && lane_is_quiet(lane)) {
         lane->phase = LANE_RELEASING;
         lane->ports.store->ops->release(lane->ports.store);
     }
@@ -345,7 +345,7 @@ uint64_t lane_deadline(const struct lane *lane)
     if (lane->phase != LANE_RUNNING && lane->phase != LANE_DRAINING) {
         return at;
     }
-    if (!lane->settling) {
+    if (!lane->settling && !lane->counting) {
         at = earlier(at, lane->renew_at_ms);
         if (lane_has_done_prefix(lane)) {
             at = earlier(at, lane->settle_at_ms);
@@ -390,7 +390,8 @@ void lane_yield(struct lane *lane)
 
 void lane_set_wanted(struct lane *lane, bool wanted)
 {
-    if (lane->wanted && !wanted && lane->phase == LANE_RUNNING) {
+    /* Not at the change alone: that may find the lane still claiming. */
+    if (!wanted && lane->phase == LANE_RUNNING) {
         log_info(lane->config.name, "lane.yield", "lane goes to another process");
         lane_yield(lane);
     }

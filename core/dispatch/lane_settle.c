@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define ROWS_PER_WRITE 256
+#define SWEEP_MAX      256
 
 /* ---- deliveries that end ------------------------------------------------ */
 
@@ -514,11 +515,10 @@ static void forget_fresh(void *arg, struct held_key *key)
  * then. Nothing is written meanwhile, so the count is exact when it comes. */
 static void recount_if_due(struct lane *lane)
 {
-    if (lane->now_ms < lane->recount_at_ms) {
-        return;
-    }
-    if (lane->settling || lane->writing || lane->reading) {
-        lane->recount_at_ms = lane->now_ms + LANE_RECOUNT_MS / 100;
+    bool reading_due = lane->reading && lane->reading_kind == READ_DUE;
+
+    if (lane->phase != LANE_RUNNING || lane->now_ms < lane->recount_at_ms ||
+        lane->settling || lane->writing || reading_due) {
         return;
     }
     lane->recount_at_ms = lane->now_ms + LANE_RECOUNT_MS;
@@ -530,9 +530,11 @@ static void recount_if_due(struct lane *lane)
     lane->ports.store->ops->load_held(lane->ports.store);
 }
 
+/* Keys are removed after a pass: removal must not disturb the walk. */
 struct sweep {
     struct lane *lane;
-    struct held_key *gone; /* one a pass: removal must not disturb the walk */
+    struct held_key *gone[SWEEP_MAX];
+    size_t n_gone;
 };
 
 static void take_fresh(void *arg, struct held_key *key)
@@ -542,7 +544,9 @@ static void take_fresh(void *arg, struct held_key *key)
     key->rows = key->fresh_rows + key->unwritten;
     key->active = key->fresh_active;
     if (key->rows == 0 && !key->retrying) {
-        s->gone = key;
+        if (s->n_gone < SWEEP_MAX) {
+            s->gone[s->n_gone++] = key;
+        }
     } else if (key->active == 0) {
         s->lane->promote_wanted = true;
     }
@@ -551,15 +555,16 @@ static void take_fresh(void *arg, struct held_key *key)
 static void held_loaded(struct lane *lane)
 {
     struct sweep s = {.lane = lane};
+    bool again;
 
     lane->counting = false;
     do {
-        s.gone = NULL;
         held_keys_each(lane->held, take_fresh, &s);
-        if (s.gone != NULL) {
-            held_keys_remove(lane->held, s.gone);
+        again = s.n_gone == SWEEP_MAX;
+        while (s.n_gone > 0) {
+            held_keys_remove(lane->held, s.gone[--s.n_gone]);
         }
-    } while (s.gone != NULL);
+    } while (again);
     if (lane->phase == LANE_LOADING) {
         lane->phase = LANE_RUNNING;
     }
@@ -590,7 +595,7 @@ void lane_on_held(void *arg, const struct lane_key *key, uint32_t rows, uint32_t
 
 void lane_settle_step(struct lane *lane)
 {
+    recount_if_due(lane); /* first: a busy lane always has something to write */
     write_if_due(lane);
     settle_if_due(lane);
-    recount_if_due(lane);
 }
