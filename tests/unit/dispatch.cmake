@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(part sim order window)
+foreach(part sim order window outcomes lease stop operator)
   postrider_unit_test(lane_${part} test_sim)
 endforeach()
