@@ -35,10 +35,20 @@ size_t row_set_count(const struct row_set *rows)
     return (size_t)PQntuples(result_of(rows));
 }
 
+/* PQfnumber() would fold the name to lower case. -1: libpq answers with NULL. */
+static int column_of(const struct row_set *rows, const char *name)
+{
+    for (int c = 0; c < PQnfields(result_of(rows)); c++) {
+        if (strcmp(PQfname(result_of(rows), c), name) == 0) {
+            return c;
+        }
+    }
+    return -1;
+}
+
 const char *row_set_text(const struct row_set *rows, size_t row, const char *column)
 {
-    const char *text =
-        PQgetvalue(result_of(rows), (int)row, PQfnumber(result_of(rows), column));
+    const char *text = PQgetvalue(result_of(rows), (int)row, column_of(rows, column));
 
     return text == NULL ? "" : text;
 }
