@@ -56,7 +56,7 @@ build() {
     name=$1
     folder=$2
     shift 2
-    log=$folder.log
+    log=$results/build-$name.log
     if cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOSTRIDER_WERROR=ON \
         -DPOSTRIDER_TESTS=ON "$@" >"$log" 2>&1 && ninja -C "$folder" -j "$jobs" >>"$log" 2>&1; then
         tail -n 1 "$log"
