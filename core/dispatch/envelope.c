@@ -155,11 +155,7 @@ static char *put_canonical(char *p, const struct event_row *row, char **ret_payl
 
 /* The source names the kind of aggregate: unique with the id, as section 3.1.1
  * of the CloudEvents specification demands. */
-static char *put_source(char *p, const struct event_row *row)
-{
-    p = put(p, "/outbox/");
-    return put_escaped(p, row->aggregate_type);
-}
+static const char source_prefix[] = "/outbox/";
 
 static char *put_cloudevent(char *p, const struct event_row *row, char **ret_payload)
 {
@@ -168,7 +164,8 @@ static char *put_cloudevent(char *p, const struct event_row *row, char **ret_pay
     p = put(p, "{\"specversion\":\"1.0\",\"id\":\"");
     p = put_bytes(p, row->id, EVENT_ID_LEN);
     p = put(p, "\",\"source\":\"");
-    p = put_source(p, row);
+    p = put(p, source_prefix);
+    p = put_escaped(p, row->aggregate_type);
     p = put(p, "\",\"type\":\"");
     p = put_escaped(p, row->type);
     p = put(p, "\",\"subject\":\"");
@@ -201,13 +198,14 @@ static int add_attributes(const struct event_row *row, struct bump *a,
 {
     struct rider_bytes traceparent = find_traceparent(row);
     struct rider_header *attrs = bump_alloc(a, CE_MAX_ATTR * sizeof(*attrs));
-    char *text = bump_alloc(a, FIXED_MAX + ESCAPE_MAX * row->aggregate_type.len);
+    char *text = bump_alloc(a, FIXED_MAX + row->aggregate_type.len);
     size_t n = 0;
 
     if (attrs == NULL || text == NULL) {
         return RIDER_E_NOMEM;
     }
-    char *source_end = put_source(text, row);
+    char *source_end = put_bytes(put(text, source_prefix), row->aggregate_type.data,
+                                 row->aggregate_type.len);
     char *time_end = put_time(source_end, row->occurred_at_us);
     char *version_end = put_int(time_end, row->version);
 
