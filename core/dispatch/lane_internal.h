@@ -6,6 +6,7 @@
  *   lane_read.c    pages in: read position, batches, budget
  *   lane_send.c    ready queue to the adapter, completions back
  *   lane_settle.c  cursor, parked rows, held keys
+ *   lane_held.c    held keys as the database counts them
  */
 #ifndef DISPATCH_LANE_INTERNAL_H
 #define DISPATCH_LANE_INTERNAL_H
@@ -129,6 +130,8 @@ bool lane_has_done_prefix(const struct lane *lane);
 void lane_end_delivered(struct lane *lane, struct delivery *d);
 /** Takes ownership of `park`. */
 void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park);
+/* lane_held.c */
+void lane_recount_step(struct lane *lane);
 void lane_on_held(void *arg, const struct lane_key *key, uint32_t rows,
                   uint32_t active);
 void lane_on_settled(void *arg, enum lane_grant grant);

@@ -13,11 +13,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "dispatch/cause.h"
 #include "outbox/event_decode.h"
 #include "outbox/lane_sql.h"
-#include "outbox/pg_array.h"
 #include "outbox/pg_pipe.h"
+#include "outbox/row_arrays.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +24,6 @@
 #include <string.h>
 
 #define NUMBER_MAX 24
-#define ROW_ARRAYS 7
 
 enum request {
     REQ_ENSURE,
@@ -57,7 +55,7 @@ struct lane_pg {
     bool refused;
     char *win;
 
-    struct pg_array arrays[ROW_ARRAYS];
+    struct row_arrays arrays;
     struct rider_header
         headers[EVENT_MAX_HEADERS + 4]; /* of the last dead letter read */
     char attempts[NUMBER_MAX];
@@ -128,62 +126,6 @@ static void op_read(struct lane_store *s, const struct lane_read *read)
     }
 }
 
-static const char *park_word(enum park_state state)
-{
-    static const char *const words[] = {
-        [PARK_RETRY] = "RETRY",
-        [PARK_HELD] = "HELD",
-        [PARK_DEAD] = "DEAD",
-        [PARK_DELIVERED] = "DELIVERED",
-    };
-
-    return words[state];
-}
-
-static void add_error(struct pg_array *a, const struct park *park)
-{
-    if (park->error[0] == '\0') {
-        pg_array_add_null(a);
-    } else {
-        pg_array_add_text(a, park->error, strlen(park->error));
-    }
-}
-
-/* Fills the seven arrays; false when memory ran out. */
-static bool fill_arrays(struct lane_pg *pg, const struct lane_row *rows, size_t n,
-                        const char *texts[ROW_ARRAYS])
-{
-    struct pg_array *a = pg->arrays;
-
-    for (int i = 0; i < ROW_ARRAYS; i++) {
-        pg_array_reset(&a[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct park *park = rows[i].park;
-        const char *state = park_word(park->state);
-
-        pg_array_add_int(&a[0], rows[i].seq);
-        pg_array_add_int(&a[1], rows[i].subscription);
-        pg_array_add_text(&a[2], state, strlen(state));
-        pg_array_add_int(&a[3], park->attempts);
-        pg_array_add_int(&a[4], (int64_t)park->delay_ms);
-        if (park->cause == RIDER_CAUSE_NONE) {
-            pg_array_add_null(&a[5]);
-        } else {
-            pg_array_add_text(&a[5], cause_word(park->cause),
-                              strlen(cause_word(park->cause)));
-        }
-        add_error(&a[6], park);
-    }
-    for (int i = 0; i < ROW_ARRAYS; i++) {
-        texts[i] = pg_array_text(&a[i]);
-        if (texts[i] == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void fail_memory(struct lane_pg *pg)
 {
     const struct rider_error why = {RIDER_E_NOMEM, "out of memory"};
@@ -205,7 +147,7 @@ static void op_settle(struct lane_store *s, const struct lane_cursor *cursor,
     (void)snprintf(sent_seq, sizeof(sent_seq), "%" PRId64, cursor->sent_seq);
     if (n == 0) {
         send(pg, REQ_SETTLE, "settle", params, 9);
-    } else if (fill_arrays(pg, rows, n, params + 9)) {
+    } else if (row_arrays_fill_rows(&pg->arrays, rows, n, params + 9)) {
         params[9 + ROW_ARRAYS] = pg->config.dead_letter;
         send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS + 1);
     } else {
@@ -215,27 +157,14 @@ static void op_settle(struct lane_store *s, const struct lane_cursor *cursor,
 
 static void send_promote(struct lane_pg *pg, const struct lane_key *keys, size_t n)
 {
-    struct pg_array *a = pg->arrays;
-    const char *params[6] = {pg->lane, pg->token};
+    const char *params[2 + KEY_ARRAYS + 1] = {pg->lane, pg->token};
 
-    for (int i = 0; i < 3; i++) {
-        pg_array_reset(&a[i]);
+    if (!row_arrays_fill_keys(&pg->arrays, keys, n, params + 2)) {
+        fail_memory(pg);
+        return;
     }
-    for (size_t i = 0; i < n; i++) {
-        pg_array_add_int(&a[0], keys[i].subscription);
-        pg_array_add_text(&a[1], keys[i].aggregate_type.data,
-                          keys[i].aggregate_type.len);
-        pg_array_add_text(&a[2], keys[i].aggregate_id.data, keys[i].aggregate_id.len);
-    }
-    for (int i = 0; i < 3; i++) {
-        params[2 + i] = pg_array_text(&a[i]);
-        if (params[2 + i] == NULL) {
-            fail_memory(pg);
-            return;
-        }
-    }
-    params[5] = holding_states(pg);
-    send(pg, REQ_PROMOTE, "promote", params, 6);
+    params[2 + KEY_ARRAYS] = holding_states(pg);
+    send(pg, REQ_PROMOTE, "promote", params, 2 + KEY_ARRAYS + 1);
 }
 
 static void op_write_rows(struct lane_store *s, const struct lane_row *rows, size_t n,
@@ -244,7 +173,7 @@ static void op_write_rows(struct lane_store *s, const struct lane_row *rows, siz
     struct lane_pg *pg = from_store(s);
     const char *params[2 + ROW_ARRAYS + 1] = {pg->lane, pg->token};
 
-    if (!fill_arrays(pg, rows, n, params + 2)) {
+    if (!row_arrays_fill_rows(&pg->arrays, rows, n, params + 2)) {
         fail_memory(pg);
         return;
     }
@@ -556,9 +485,7 @@ int lane_pg_create(const struct lane_pg_config *config, struct lane_pg **ret,
     pg->store.ops = &store_ops;
     pg->config = *config;
     (void)snprintf(pg->lease, sizeof(pg->lease), "%" PRIu64, config->lease_ms);
-    for (int i = 0; i < ROW_ARRAYS; i++) {
-        pg_array_init(&pg->arrays[i]);
-    }
+    row_arrays_init(&pg->arrays);
     struct pg_pipe_config pipe = {
         .dsn = config->dsn,
         .application_name = config->owner,
@@ -583,9 +510,7 @@ void lane_pg_destroy(struct lane_pg *pg)
     }
     pg_pipe_destroy(pg->pipe);
     event_scratch_destroy(pg->scratch);
-    for (int i = 0; i < ROW_ARRAYS; i++) {
-        pg_array_done(&pg->arrays[i]);
-    }
+    row_arrays_done(&pg->arrays);
     free(pg->win);
     free(pg);
 }
