@@ -2,6 +2,6 @@
 foreach(part sim order window outcomes lease stop operator)
   postrider_unit_test(lane_${part} test_sim)
 endforeach()
-foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox)
+foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox lane_share)
   postrider_unit_test(${module} dispatch base)
 endforeach()

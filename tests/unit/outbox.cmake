@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+foreach(module event_decode pg_array)
+  postrider_unit_test(${module} outbox base PkgConfig::LIBPQ)
+endforeach()
