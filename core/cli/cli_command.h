@@ -33,6 +33,7 @@ extern const struct cli_command cmd_dead;
 extern const struct cli_command cmd_held;
 extern const struct cli_command cmd_pause;
 extern const struct cli_command cmd_resume;
+extern const struct cli_command cmd_doctor;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_adapters;
 extern const struct cli_command cmd_receive;

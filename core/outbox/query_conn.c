@@ -67,6 +67,21 @@ int query_conn_rows(PGconn *conn, const char *sql, int n, const char *const *val
     return 0;
 }
 
+/* What the transaction did, `rc`, decides how it ends. */
+static int end(PGconn *conn, int rc, struct rider_error *err)
+{
+    struct rider_error ignored;
+
+    if (rc == 0) {
+        rc = pg_sync_exec(conn, "COMMIT", err);
+    }
+    if (rc != 0) {
+        /* The connection may be gone, too: then there is nothing to roll back. */
+        (void)!pg_sync_exec(conn, "ROLLBACK", &ignored);
+    }
+    return rc;
+}
+
 int query_conn_write(PGconn *conn, const char *sql, int n, const char *const *values,
                      struct row_set **ret, struct rider_error *err)
 {
@@ -76,15 +91,20 @@ int query_conn_write(PGconn *conn, const char *sql, int n, const char *const *va
     if (rc == 0) {
         rc = query_conn_rows(conn, sql, n, values, &rows, err);
     }
+    rc = end(conn, rc, err);
     if (rc == 0) {
-        rc = pg_sync_exec(conn, "COMMIT", err);
+        *ret = RIDER_STEAL(rows);
     }
-    if (rc != 0) {
-        /* The connection may be gone, too: then there is nothing to roll back. */
-        struct rider_error ignored;
-        (void)!pg_sync_exec(conn, "ROLLBACK", &ignored);
-        return rc;
+    return rc;
+}
+
+int query_conn_ask(PGconn *conn, const char *sql, int n, const char *const *values,
+                   struct row_set **ret, struct rider_error *err)
+{
+    int rc = pg_sync_exec(conn, begin_read, err);
+
+    if (rc == 0) {
+        rc = query_conn_rows(conn, sql, n, values, ret, err);
     }
-    *ret = RIDER_STEAL(rows);
-    return 0;
+    return end(conn, rc, err);
 }

@@ -27,6 +27,10 @@ int query_conn_open(const char *dsn, const char *application, PGconn **ret,
 int query_conn_write(PGconn *conn, const char *sql, int n, const char *const *values,
                      struct row_set **ret, struct rider_error *err) RIDER_MUST_CHECK;
 
+/** Runs one statement in a transaction of its own that cannot write. */
+int query_conn_ask(PGconn *conn, const char *sql, int n, const char *const *values,
+                   struct row_set **ret, struct rider_error *err) RIDER_MUST_CHECK;
+
 /** Runs one statement in the open transaction. A missing table or function
  *  becomes "run postrider migrate". */
 int query_conn_rows(PGconn *conn, const char *sql, int n, const char *const *values,

@@ -55,8 +55,7 @@ const char *row_set_text(const struct row_set *rows, size_t row, const char *col
 
 bool row_set_is_null(const struct row_set *rows, size_t row, const char *column)
 {
-    return PQgetisnull(result_of(rows), (int)row, PQfnumber(result_of(rows), column)) !=
-           0;
+    return PQgetisnull(result_of(rows), (int)row, column_of(rows, column)) != 0;
 }
 
 int64_t row_set_int(const struct row_set *rows, size_t row, const char *column)

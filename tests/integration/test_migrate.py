@@ -116,7 +116,7 @@ def test_an_owner_without_createrole_is_told_and_can_go_on(tool, private):
     assert 'role "outbox_writer" is missing and user "few" cannot create it' in notices[0]
     assert "CREATE ROLE outbox_writer NOLOGIN" in notices[0] and "--no-roles" in notices[0]
     # The administrator does as told, and a second migration grants.
-    for role in ("writer", "relay", "api", "monitor"):
+    for role in ("writer", "relay", "api", "operator", "monitor"):
         private.run(f"CREATE ROLE outbox_{role}")
     status, lines, _ = migrate(tool, dsn)
     assert (status, lines) == (0, ["applied roles ", f"version {LATEST} {LATEST}"])

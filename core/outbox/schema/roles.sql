@@ -25,7 +25,7 @@ DECLARE
     ['outbox_relay', 'SELECT, INSERT, UPDATE, DELETE ON outbox.relay'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.retire(interval, int)'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.rebase()'],
-    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key, outbox.event_trace'],
+    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key, outbox.event_trace, outbox.audit'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                      ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
                      ' outbox.held_keys(jsonb)'],

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+# What operators use: doctor, dead letters, the API.
+postrider_unit_test(doctor outbox dispatch base)
+postrider_unit_test(cli_change cli)
