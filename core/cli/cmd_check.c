@@ -13,6 +13,7 @@
 #include "cli/cli_command.h"
 #include "cli/cli_settings.h"
 #include "outbox/admin_query.h"
+#include "outbox/migrate.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -106,6 +107,11 @@ static bool try_destination(struct cli_settings *s,
         add_problem(s, d->line, d->name, err.text);
         return false;
     }
+    if (d->subscriptions) {
+        add_problem(s, d->line, d->name,
+                    "subscriptions are not served by this version");
+        return false;
+    }
     if (vt->create(&check.host, d->options, &self, text, sizeof(text)) != 0) {
         add_problem(s, d->line, d->name,
                     text[0] == '\0' ? "the adapter refuses its options" : text);
@@ -145,6 +151,14 @@ static int check_database(struct cli_settings *s)
     struct rider_error err;
     int rc = outbox_status_read(s->settings->source.dsn, &status, &err);
 
+    if (rc == 0 && status->schema_version != outbox_schema_version()) {
+        rc = rider_fail(&err, RIDER_E_SCHEMA,
+                        "the outbox schema has version %d, this program needs %d: %s",
+                        status->schema_version, outbox_schema_version(),
+                        status->schema_version < outbox_schema_version()
+                            ? "run \"postrider migrate\""
+                            : "run a newer postrider");
+    }
     outbox_status_destroy(status);
     if (rc == 0) {
         return CLI_OK;
