@@ -84,6 +84,25 @@ static void a_drain_settles_all_that_is_done(void **state)
     assert_int_equal(lane_case_settled(w), 4);
 }
 
+static void a_drain_waits_for_the_settle_under_way(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(lane_case_end) struct lane_world *w = lane_case_begin(false);
+
+    lane_case_boot(w);
+    lane_case_write(w, "01");
+    sim_publisher_end(&w->publisher, 0, &case_ok);
+    w->now_ms += 20;
+    lane_step(w->lane); /* settles 0:0, the answer is held back */
+    lane_drain(w->lane);
+    lane_release(w->lane);
+    sim_publisher_end(&w->publisher, 0, &case_ok);
+    lane_step(w->lane);
+    lane_world_settle(w);
+    assert_true(lane_is_released(w->lane));
+    assert_int_equal(lane_case_settled(w), 2);
+}
+
 /* The stop comes while held keys are being counted, when nothing is written. */
 static void a_drain_waits_for_a_count_under_way(void **state)
 {
@@ -259,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_drain_ends_what_is_open_and_repeats_nothing),
         cmocka_unit_test(a_drain_closes_the_gap_in_what_was_sent),
         cmocka_unit_test(a_drain_settles_all_that_is_done),
+        cmocka_unit_test(a_drain_waits_for_the_settle_under_way),
         cmocka_unit_test(a_drain_waits_for_a_count_under_way),
         cmocka_unit_test(a_drain_can_come_at_any_moment_of_the_start),
         cmocka_unit_test(a_drain_without_a_database_ends),
