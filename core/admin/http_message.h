@@ -21,6 +21,8 @@ struct http_request {
     const char *remote; /* "127.0.0.1:51234" */
     const struct http_header *headers;
     size_t n_headers;
+    const struct http_header *query; /* as sent, but "+" is a blank: escapes stay */
+    size_t n_query;
     const void *body; /* the raw bytes */
     size_t body_len;
 };

@@ -48,6 +48,8 @@ struct request {
     struct buf body;
     struct http_header headers[REQUEST_MAX_HEADERS + 1];
     size_t n_headers;
+    struct http_header query[REQUEST_MAX_QUERY + 1];
+    size_t n_query;
     size_t excess; /* body bytes above the cap, thrown away */
 };
 
@@ -78,6 +80,17 @@ static enum MHD_Result collect_header(void *arg, enum MHD_ValueKind kind,
     request->headers[request->n_headers++] =
         (struct http_header){name, value == NULL ? "" : value};
     return request->n_headers <= REQUEST_MAX_HEADERS ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result collect_query(void *arg, enum MHD_ValueKind kind,
+                                     const char *name, const char *value)
+{
+    struct request *request = arg;
+
+    (void)kind;
+    request->query[request->n_query++] =
+        (struct http_header){name, value == NULL ? "" : value};
+    return request->n_query <= REQUEST_MAX_QUERY ? MHD_YES : MHD_NO;
 }
 
 /* Sends `res`, whose body it takes over. A broken request also ends its
@@ -155,10 +168,66 @@ static struct request_verdict check_request(const struct http_server *server,
     if (verdict.status == 0) {
         verdict = request_check_path(path);
     }
+    if (verdict.status == 0 && request->n_query > REQUEST_MAX_QUERY) {
+        return (struct request_verdict){400, "too many query parameters"};
+    }
     if (verdict.status == 0 && announces_too_much(request, server->options.max_body)) {
         return (struct request_verdict){413, "request body too large"};
     }
     return verdict;
+}
+
+static void describe_remote(struct MHD_Connection *connection,
+                            char out[LISTEN_ADDRESS_SIZE])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (info == NULL || info->client_addr == NULL) {
+        (void)snprintf(out, LISTEN_ADDRESS_SIZE, "?");
+        return;
+    }
+    listen_address_format(info->client_addr, out);
+}
+
+static struct http_request make_request(const struct request *request,
+                                        const char *method, const char *path,
+                                        const char *remote)
+{
+    return (struct http_request){
+        .method = method,
+        .path = path,
+        .remote = remote,
+        .headers = request->headers,
+        .n_headers = request->n_headers,
+        .query = request->query,
+        .n_query = request->n_query,
+        .body = buf_text(&request->body),
+        .body_len = request->body.len,
+    };
+}
+
+static enum MHD_Result ask_admission(const struct http_server *server,
+                                     struct MHD_Connection *connection,
+                                     const struct request *request, const char *method,
+                                     const char *path)
+{
+    char remote[LISTEN_ADDRESS_SIZE];
+
+    if (server->options.admit == NULL) {
+        return MHD_YES;
+    }
+    describe_remote(connection, remote);
+    const struct http_request req = make_request(request, method, path, remote);
+    struct http_response res = {
+        .status = 200,
+        .body = buf_make(server->options.max_response),
+    };
+    if (server->options.admit(server->options.arg, &req, &res)) {
+        buf_done(&res.body);
+        return MHD_YES;
+    }
+    return send_response(connection, &res, true);
 }
 
 /* The first call: nothing of the body has been read yet. */
@@ -180,8 +249,13 @@ static enum MHD_Result begin_request(struct http_server *server,
 
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, collect_header,
                                     request);
+    (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, collect_query,
+                                    request);
     struct request_verdict verdict = check_request(server, request, method, path);
-    return verdict.status == 0 ? MHD_YES : refuse(connection, verdict);
+    if (verdict.status != 0) {
+        return refuse(connection, verdict);
+    }
+    return ask_admission(server, connection, request, method, path);
 }
 
 /* A piece of the body. The library cannot answer before the body has ended, so
@@ -207,19 +281,6 @@ static enum MHD_Result take_body(const struct http_server *server,
     return MHD_YES;
 }
 
-static void describe_remote(struct MHD_Connection *connection,
-                            char out[LISTEN_ADDRESS_SIZE])
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-    if (info == NULL || info->client_addr == NULL) {
-        (void)snprintf(out, LISTEN_ADDRESS_SIZE, "?");
-        return;
-    }
-    listen_address_format(info->client_addr, out);
-}
-
 static enum MHD_Result finish_request(const struct http_server *server,
                                       struct MHD_Connection *connection,
                                       const struct request *request, const char *method,
@@ -232,15 +293,7 @@ static enum MHD_Result finish_request(const struct http_server *server,
                       (struct request_verdict){413, "request body too large"});
     }
     describe_remote(connection, remote);
-    const struct http_request req = {
-        .method = method,
-        .path = path,
-        .remote = remote,
-        .headers = request->headers,
-        .n_headers = request->n_headers,
-        .body = buf_text(&request->body),
-        .body_len = request->body.len,
-    };
+    const struct http_request req = make_request(request, method, path, remote);
     struct http_response res = {
         .status = 200,
         .body = buf_make(server->options.max_response),

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct http_server;
@@ -24,10 +25,16 @@ struct http_server;
 typedef void http_handler_fn(void *arg, const struct http_request *req,
                              struct http_response *res);
 
+/** Looks at a request, which has no body yet, and returns whether to go on; if not,
+ *  `res` is the answer, and the body is not read. As http_handler_fn otherwise. */
+typedef bool http_admit_fn(void *arg, const struct http_request *req,
+                           struct http_response *res);
+
 /** Zero members take the default in parentheses. */
 struct http_server_options {
     const char *listen; /* see listen_address.h */
     http_handler_fn *handler;
+    http_admit_fn *admit; /* (every request goes on) */
     void *arg;
     size_t max_body;      /* bytes of a request body (none: a body is refused) */
     size_t max_response;  /* bytes of an answer (8 MB) */

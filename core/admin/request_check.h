@@ -16,6 +16,7 @@
 
 #define REQUEST_MAX_PATH    2048
 #define REQUEST_MAX_HEADERS 100
+#define REQUEST_MAX_QUERY   16
 
 /** Why a request is refused; status 0: it is fine. */
 struct request_verdict {

@@ -206,6 +206,27 @@ static const struct rider_option ops_rows[] = {
     {0},
 };
 
+static const struct rider_option api_rows[] = {
+    {.name = "listen",
+     .type = RIDER_STRING,
+     .offset = RIDER_FIELD(struct api_settings, listen, const char *),
+     .help = "Address and port of the HTTP API, for example 127.0.0.1:8080. Without it "
+             "there is no API."},
+    {.name = "token_file",
+     .type = RIDER_STRING,
+     .offset = RIDER_FIELD(struct api_settings, token_file, const char *),
+     .help = "Who may use the API: a line for each principal with its name, its scope "
+             "(\"read\" or \"read,write\") and the SHA-256 of its token in hex. Read "
+             "again when it changes."},
+    {.name = "plaintext",
+     .type = RIDER_BOOL,
+     .offset = RIDER_FIELD(struct api_settings, plaintext, bool),
+     .default_value = "false",
+     .help = "Listen on an address that other hosts reach, although the API speaks no "
+             "TLS: for use behind a proxy that does."},
+    {0},
+};
+
 static const struct rider_option log_rows[] = {
     {.name = "level",
      .type = RIDER_ENUM,
@@ -239,8 +260,8 @@ static const struct rider_option root_rows[] = {
 
 static const char *const destination_names[] = {"retry", "options", NULL};
 static const char *const route_names[] = {"match", NULL};
-static const char *const root_names[] = {"source", "destinations", "routes",
-                                         "ops",    "log",          NULL};
+static const char *const root_names[] = {"source", "destinations", "routes", "ops",
+                                         "api",    "log",          NULL};
 
 static const struct section source = {
     .name = "source",
@@ -284,13 +305,18 @@ static const struct section ops = {
     .help = "Metrics and health probes.",
     .keys = KEYS(ops_rows, struct ops_settings, NULL),
 };
+static const struct section api = {
+    .name = "api",
+    .help = "The HTTP API: status, stuck events, dead letters.",
+    .keys = KEYS(api_rows, struct api_settings, NULL),
+};
 static const struct section log_section = {
     .name = "log",
     .help = "What is written to standard error.",
     .keys = KEYS(log_rows, struct log_settings, NULL),
 };
-static const struct section *const root_sections[] = {&source, &destination, &route,
-                                                      &ops,    &log_section, NULL};
+static const struct section *const root_sections[] = {
+    &source, &destination, &route, &ops, &api, &log_section, NULL};
 static const struct section root = {
     .help = "The configuration of Postrider.",
     .keys = KEYS(root_rows, struct settings, root_names),
@@ -310,6 +336,11 @@ const struct section *section_source(void)
 const struct section *section_ops(void)
 {
     return &ops;
+}
+
+const struct section *section_api(void)
+{
+    return &api;
 }
 
 const struct section *section_log(void)

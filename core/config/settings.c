@@ -146,6 +146,40 @@ static void read_ops(struct settings_build *b)
     }
 }
 
+static bool is_loopback(const char *listen)
+{
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0;
+}
+
+static void read_api(struct settings_build *b)
+{
+    struct api_settings *api = &b->settings->api;
+    const struct yaml_node *map = settings_section(b, b->root, section_api());
+
+    if (map == NULL) {
+        return;
+    }
+    option_table_apply(&section_api()->keys, map, &b->scope, api);
+    if (api->listen == NULL) {
+        return;
+    }
+    const struct yaml_node *listen = yaml_node_find(map, "listen");
+    if (!is_listen_address(api->listen)) {
+        yaml_node_error(b->scope.problems, listen,
+                        "expected an address and port such as 127.0.0.1:8080 or "
+                        "[::1]:8080, got \"%.60s\"",
+                        api->listen);
+    } else if (!is_loopback(api->listen) && !api->plaintext) {
+        yaml_node_error(b->scope.problems, listen,
+                        "the API speaks no TLS: listen on 127.0.0.1 or [::1], or, "
+                        "behind a proxy, set \"plaintext\"");
+    }
+    if (api->token_file == NULL && yaml_node_find(map, "token_file") == NULL) {
+        yaml_node_error(b->scope.problems, listen,
+                        "\"token_file\" is missing: who may use the API");
+    }
+}
+
 static void read_log(struct settings_build *b)
 {
     const struct yaml_node *map = settings_section(b, b->root, section_log());
@@ -177,6 +211,7 @@ static void build(struct settings_build *b)
     read_adapter_dir(b);
     read_source(b);
     read_ops(b);
+    read_api(b);
     read_log(b);
     destinations_read(b);
     routes_read(b);

@@ -68,6 +68,12 @@ struct ops_settings {
     const char *listen; /* "127.0.0.1:9464" or "[::1]:9464"; NULL: no listener */
 };
 
+struct api_settings {
+    const char *listen;     /* as ops_settings.listen; NULL: no API */
+    const char *token_file; /* set when listen is */
+    bool plaintext;         /* listen may be reachable from other hosts */
+};
+
 struct log_settings {
     uint32_t level;  /* enum log_level */
     uint32_t format; /* enum log_format */
@@ -79,6 +85,7 @@ struct settings {
     uint64_t drain_ms; /* how long a stop waits for open deliveries */
     struct source_settings source;
     struct ops_settings ops;
+    struct api_settings api;
     struct log_settings log;
     const struct destination_settings *destinations;
     size_t n_destinations;

@@ -9,6 +9,7 @@
  */
 #include "daemon/daemon.h"
 
+#include "admin/api_routes.h"
 #include "admin/http_server.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct membership *membership;
     struct http_server *ops;
     struct ops_source ops_source;
+    struct api *api;
     struct report report;
     int signals;
     char owner[128];
@@ -99,6 +101,23 @@ static int start_ops(struct daemon *d, struct rider_error *err)
     return rc;
 }
 
+static int start_api(struct daemon *d, struct rider_error *err)
+{
+    const struct settings *s = d->configuration->settings;
+    const struct api_options options = {
+        .listen = s->api.listen, .token_file = s->api.token_file, .dsn = s->source.dsn};
+
+    if (options.listen == NULL) {
+        return 0;
+    }
+    int rc = api_start(&options, &d->api, err);
+    if (rc == 0) {
+        log_info("api", "api.listening", "serving the API on http://%s",
+                 api_address(d->api));
+    }
+    return rc;
+}
+
 static void set_log(const struct settings *s)
 {
     log_setup((enum log_level)s->log.level, (enum log_format)s->log.format);
@@ -132,6 +151,9 @@ static int start(struct daemon *d, struct rider_error *err)
         rc = start_ops(d, err);
     }
     if (rc == 0) {
+        rc = start_api(d, err);
+    }
+    if (rc == 0) {
         rc = lane_set_apply(d->lanes, d->configuration, d->source.registry, err);
     }
     if (rc == 0) {
@@ -163,6 +185,9 @@ static int take_over(struct daemon *d, struct configuration *next,
 
     if (rc == 0) {
         rc = restart_membership(d, &next->settings->source, err);
+    }
+    if (rc == 0 && d->api != NULL) {
+        rc = api_set_dsn(d->api, next->settings->source.dsn, err);
     }
 
     if (rc != 0) {
@@ -257,6 +282,7 @@ static void drain(struct daemon *d)
 
 static void finish(struct daemon *d)
 {
+    api_stop(d->api);
     http_server_stop(d->ops);
     membership_destroy(d->membership);
     monitor_destroy(d->report.monitor);
