@@ -189,6 +189,11 @@ static void submit_settle(struct lane *lane, size_t n_rows)
         .sent_seq = lane->sent_seq,
     };
 
+#ifdef POSTRIDER_MUTANT_EARLY_DELIVERED /* see deploy/cmake/Mutant.cmake */
+    cursor.snap = snapshot_text(lane->read.snap);
+    cursor.win = snapshot_text(lane->read.win);
+    cursor.win_seq = lane->read.seq;
+#endif
     if (lane->breaker.state != BREAKER_CLOSED) {
         cursor.cause = cause_word(lane->breaker.cause);
         cursor.error = lane->breaker_error;

@@ -16,13 +16,21 @@
     "e.occurred_at, "                                                          \
     "e.payload, e.headers"
 
-#define WINDOW_SQL(limit)                                                              \
-    "WITH s AS MATERIALIZED (SELECT $1::pg_snapshot AS s), "                           \
-    "k AS ("                                                                           \
+#ifndef POSTRIDER_MUTANT_CURSOR_BY_SEQ
+#define DUE_SEQS                                                                       \
     "  SELECT seq FROM outbox.event WHERE xid >= (SELECT pg_snapshot_xmax(s) FROM s) " \
     "  UNION ALL "                                                                     \
     "  SELECT e.seq FROM pg_snapshot_xip((SELECT s FROM s)) AS i(x) "                  \
-    "  JOIN outbox.event e ON e.xid = i.x), "                                          \
+    "  JOIN outbox.event e ON e.xid = i.x"
+#else /* a negative control of tests/fault, see deploy/cmake/Mutant.cmake */
+#define DUE_SEQS                                                            \
+    "  SELECT seq FROM outbox.event WHERE seq > COALESCE((SELECT max(seq) " \
+    "  FROM outbox.event WHERE pg_visible_in_snapshot(xid, (SELECT s FROM s))), 0)"
+#endif
+
+#define WINDOW_SQL(limit)                                                              \
+    "WITH s AS MATERIALIZED (SELECT $1::pg_snapshot AS s), "                           \
+    "k AS (" DUE_SEQS "), "                                                            \
     "t AS MATERIALIZED (SELECT seq FROM k ORDER BY seq LIMIT " limit ") "              \
     "SELECT " EVENT_COLUMNS ", "                                                       \
     "CASE WHEN t.seq = (SELECT min(seq) FROM t) THEN pg_current_snapshot()::text END " \
