@@ -211,14 +211,13 @@ static const char *check_order(struct history *h, int key)
     const struct sim_publisher *p = &h->world.publisher;
     size_t n;
     const struct sim_event *events = sim_store_events(h->world.store, &n);
-        int last = -1;
+    int last = -1;
     int most = -1;
     bool held = false; /* behind a dead event: the replay ends there by design */
 
     for (size_t i = 0; i < n; i++) {
         held = held || (events[i].key == key && is_state(h, &events[i], "HELD"));
     }
-
 
     for (size_t i = 0; i < p->n_accepted; i++) {
         if (p->accepted[i].key != key) {
@@ -293,7 +292,7 @@ static void describe(struct history *h)
                 stderr, "event %d key %d number %d commit %d: %s attempts %u\n",
                 (int)events[i].seq, events[i].key, events[i].number,
                 (int)events[i].commit, row == NULL ? "not settled" : row->state,
-                                          row == NULL ? 0 : row->attempts);
+                row == NULL ? 0 : row->attempts);
         }
     }
     for (int key = 0; key < KEYS; key++) {
@@ -305,7 +304,6 @@ static void describe(struct history *h)
         }
         (void)fprintf(stderr, "\n");
     }
-
 }
 
 static const char *run_seed(uint64_t seed)
