@@ -5,8 +5,10 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import secrets
 import socket
+import subprocess
 
 import pytest
 
@@ -15,6 +17,7 @@ from harness.relay import run
 from harness.sinks import wait_settled
 from harness.wait import wait_until
 
+EVENT = re.compile("^/v1/events/.*")
 QUICK = {"retry": {"initial": "1ms", "max": "5ms", "max_attempts": 1}}
 
 
@@ -23,6 +26,7 @@ class Api:
 
     def __init__(self, relay_of, folder, destinations, **settings):
         self.port = ports.take()
+        self.answers: list[dict] = []
         self.tokens = {"reader": secrets.token_urlsafe(32), "writer": secrets.token_urlsafe(32)}
         self.token_file = os.path.join(folder, "tokens")
         self.write_tokens()
@@ -52,7 +56,11 @@ class Api:
         text = response.read()
         connection.close()
         found = {k.lower(): v for k, v in response.getheaders()}
-        return response.status, found, json.loads(text) if text else None
+        answer = json.loads(text) if text else None
+        self.answers.append({"method": method, "path": EVENT.sub("/v1/events/{eventId}", path.split("?")[0]),
+                             "status": response.status, "body": answer,
+                             **({"request": json.loads(body)} if response.status == 200 and body else {})})
+        return response.status, found, answer
 
 
 @pytest.fixture
@@ -217,6 +225,43 @@ def test_a_change_without_rights_says_nothing_of_sql(db, api):
     answer = api("GET", "/v1/dead")
     assert_problem(answer, 503)
     assert "outbox" not in json.dumps(answer[2])
+
+
+@pytest.fixture
+def contract(root) -> str:
+    folder = os.path.join(root, "tests", "contract")
+    assert os.path.isdir(os.path.join(folder, "node_modules")), "run npm ci in tests/contract first"
+    return folder
+
+
+def node(contract: str, *args: str) -> str:
+    done = subprocess.run(args, cwd=contract, text=True, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_document_passes_spectral_and_redocly(contract):
+    node(contract, "npm", "run", "--silent", "openapi")
+
+
+def test_the_answers_match_the_document(db, api, hook, contract, tmp_path):
+    hook.receiver.answer = lambda d: 422 if b"order.bad" in d.body else 204
+    good, bad = publish(db)[0], publish(db, 3, type="order.bad")
+    wait_until(lambda: dead(db) == 3, "three are dead")
+    for path in ("/v1/status", "/v1/stuck", "/v1/stuck?events=9", f"/v1/events/{good}", f"/v1/events/{bad[0]}",
+                 "/v1/dead", "/v1/dead?limit=1", "/v1/dead?limit=0", "/v1/events/x",
+                 "/v1/events/00000000-0000-7000-8000-000000000000"):
+        api("GET", path)
+    api("GET", "/v1/status", who=None)
+    api("POST", "/v1/dead:replay", {"filter": {"eventId": bad}, "dryRun": True})
+    api("POST", "/v1/dead:replay", {"filter": {"eventId": bad[0], "destination": "hook"}, "rate": 5})
+    api("POST", "/v1/dead:discard", {"filter": {"type": "order.*", "since": "2020-01-01T00:00:00Z"}})
+    api("POST", "/v1/dead:discard", {"filter": {}})
+    api("POST", "/v1/dead:discard", {"filter": {"cause": "x"}}, who="reader")
+    api("POST", "/v1/dead:discard", "{}", headers={"Content-Type": "text/plain"})
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps(a) + "\n" for a in api.answers))
+    assert " 0 faults" in node(contract, "node", "validate_answers.mjs", str(path))
 
 
 @pytest.mark.parametrize("settings,text", [
