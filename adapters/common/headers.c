@@ -52,8 +52,7 @@ static bool keep(struct headers *h, const char *prefix, struct rider_bytes tail,
     return true;
 }
 
-static bool add_standard(struct headers *h, const struct rider_event *event,
-                         const struct header_style *style)
+static bool add_details(struct headers *h, const struct rider_event *event)
 {
     char version[16];
     char when[EVENT_TIME_SIZE];
@@ -66,14 +65,24 @@ static bool add_standard(struct headers *h, const struct rider_event *event,
         !keep(h, when, (struct rider_bytes){0}, &when_text)) {
         return false;
     }
-    return add(h, text_bytes("eventId"), event->id) &&
-           add(h, text_bytes("type"), event->type) &&
+    return add(h, text_bytes("type"), event->type) &&
            add(h, text_bytes("version"), version_text) &&
            add(h, text_bytes("occurredAt"), when_text) &&
            (event->aggregate_type.len == 0 ||
             add(h, text_bytes("aggregateType"), event->aggregate_type)) &&
-           add(h, text_bytes("aggregateId"), event->aggregate_id) &&
-           (style->content_type_name == NULL ||
+           add(h, text_bytes("aggregateId"), event->aggregate_id);
+}
+
+/* A binary CloudEvent is not one without its content type. */
+static bool add_standard(struct headers *h, const struct rider_event *event,
+                         const struct header_style *style)
+{
+    bool with_type = style->content_type_name != NULL &&
+                     (!style->id_only || event->envelope == RIDER_ENVELOPE_CE_BINARY);
+
+    return add(h, text_bytes("eventId"), event->id) &&
+           (style->id_only || add_details(h, event)) &&
+           (!with_type ||
             add(h, text_bytes(style->content_type_name), event->content_type));
 }
 

@@ -6,6 +6,8 @@
  * In this order: eventId, type, version, occurredAt, aggregateType (if any),
  * aggregateId; the content type under the style's name; for CE_BINARY the
  * CloudEvents attributes behind the style's prefix; the writer's own headers.
+ * A style may ask for eventId alone, because what the others say is in the canonical
+ * envelope as well.
  * A writer's header that repeats a name of ours is left out, so that a consumer
  * can trust eventId.
  * Thread: any.
@@ -15,6 +17,7 @@
 
 #include "postrider/publisher.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HEADERS_MAX         96
@@ -24,6 +27,7 @@
 struct header_style {
     const char *attribute_prefix;  /* "ce_", "cloudEvents_" */
     const char *content_type_name; /* "content-type"; NULL: carried elsewhere */
+    bool id_only; /* eventId alone; those of CE_BINARY and of the writer stay */
 };
 
 /** A built list: a value, nothing to free. Not to be copied: items point into

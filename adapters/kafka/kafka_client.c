@@ -317,6 +317,7 @@ int kafka_client_create(const struct rider_host *host,
         kafka_client_destroy(c);
         return rc;
     }
+    c->to.id_only = config->headers == KAFKA_HEADERS_ID;
     *ret = c;
     return 0;
 }

@@ -23,9 +23,16 @@
 #define RECORD_OVERHEAD 128
 #define HEADER_OVERHEAD 10
 
-static const struct header_style kafka_headers = {
-    .attribute_prefix = "ce_", /* CloudEvents Kafka binding 1.0, section 3.2 */
+/* CloudEvents Kafka binding 1.0, section 3.2. */
+static const struct header_style all_headers = {
+    .attribute_prefix = "ce_",
     .content_type_name = "content-type",
+};
+
+static const struct header_style id_header = {
+    .attribute_prefix = "ce_",
+    .content_type_name = "content-type",
+    .id_only = true,
 };
 
 int kafka_addressing_init(struct kafka_addressing *ret, const char *topic,
@@ -147,7 +154,8 @@ int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *
     if (build_topic(m, to, refusal) < 0 || build_key(m, to, refusal) < 0) {
         return -1;
     }
-    if (headers_build(&m->headers, event, &kafka_headers, why, sizeof(why)) != 0) {
+    if (headers_build(&m->headers, event, to->id_only ? &id_header : &all_headers, why,
+                      sizeof(why)) != 0) {
         (void)snprintf(refusal->text, sizeof(refusal->text), "%s", why);
         return refuse(refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE);
     }

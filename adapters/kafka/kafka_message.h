@@ -11,6 +11,7 @@
 #include "common/template.h"
 #include "postrider/publisher.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct kafka_addressing {
     struct template topic;
     struct template key;
     size_t max_bytes; /* message.max.bytes of the producer */
+    bool id_only;     /* no headers of ours but eventId */
 };
 
 /** Parses both templates, which must outlive *ret. Returns 0, or EINVAL and text. */

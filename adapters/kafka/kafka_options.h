@@ -14,13 +14,18 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define KAFKA_N_SECRETS 6
+
+/** Which headers a message gets besides those of its writer. */
+enum kafka_headers_choice { KAFKA_HEADERS_ALL, KAFKA_HEADERS_ID };
 
 /** What kafka_options[] fills. */
 struct kafka_config {
     const char *topic; /* template */
     const char *key;   /* template; "" sends no key */
+    uint32_t headers;  /* enum kafka_headers_choice */
     /* Properties that must be redacted; NULL when not given. */
     const char *sasl_password;
     const char *ssl_key_password;

@@ -15,7 +15,8 @@
 
 #include <cmocka.h>
 
-static const struct header_style style = {"ce_", "content-type"};
+static const struct header_style style = {.attribute_prefix = "ce_",
+                                          .content_type_name = "content-type"};
 
 static struct rider_bytes bytes(const char *text)
 {
@@ -36,14 +37,15 @@ static struct rider_event an_event(void)
 }
 
 /* "name=value;" of each header. */
-static const char *built(const struct rider_event *event)
+static const char *built_in(const struct header_style *in,
+                            const struct rider_event *event)
 {
     static char text[4096];
     struct headers h;
     char err[128];
     size_t used = 0;
 
-    assert_int_equal(headers_build(&h, event, &style, err, sizeof(err)), 0);
+    assert_int_equal(headers_build(&h, event, in, err, sizeof(err)), 0);
     for (size_t i = 0; i < h.n; i++) {
         used += (size_t)snprintf(
             text + used, sizeof(text) - used, "%.*s=%.*s;", (int)h.items[i].name.len,
@@ -51,6 +53,11 @@ static const char *built(const struct rider_event *event)
             (const char *)h.items[i].value.data);
     }
     return text;
+}
+
+static const char *built(const struct rider_event *event)
+{
+    return built_in(&style, event);
 }
 
 static void lists_the_standard_headers(void **state)
@@ -88,6 +95,29 @@ static void a_writer_cannot_replace_ours(void **state)
     event.n_headers = 2;
     assert_null(strstr(built(&event), "forged"));
     assert_non_null(strstr(built(&event), "tenant=acme;"));
+}
+
+static void a_style_may_ask_for_the_id_alone(void **state)
+{
+    const struct header_style brief = {.attribute_prefix = "ce_",
+                                       .content_type_name = "content-type",
+                                       .id_only = true};
+    const struct rider_header writers[] = {{bytes("EVENTID"), bytes("forged")},
+                                           {bytes("tenant"), bytes("acme")}};
+    const struct rider_header attributes[] = {{bytes("id"), bytes("id-1")}};
+    struct rider_event event = an_event();
+
+    (void)state;
+    assert_string_equal(built_in(&brief, &event), "eventId=id-1;");
+    event.headers = writers;
+    event.n_headers = 2;
+    assert_string_equal(built_in(&brief, &event), "eventId=id-1;tenant=acme;");
+    event.attributes = attributes;
+    event.n_attributes = 1;
+    event.envelope = RIDER_ENVELOPE_CE_BINARY;
+    assert_string_equal(built_in(&brief, &event),
+                        "eventId=id-1;content-type=application/json;ce_id=id-1;"
+                        "tenant=acme;");
 }
 
 static void refuses_too_many(void **state)
@@ -136,6 +166,7 @@ int main(void)
         cmocka_unit_test(lists_the_standard_headers),
         cmocka_unit_test(prefixes_attributes_of_binary_events_only),
         cmocka_unit_test(a_writer_cannot_replace_ours),
+        cmocka_unit_test(a_style_may_ask_for_the_id_alone),
         cmocka_unit_test(refuses_too_many),
         cmocka_unit_test(prints_instants),
     };

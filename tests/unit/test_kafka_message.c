@@ -87,6 +87,20 @@ static void an_event_becomes_a_message(void **state)
     assert_header(&m, "content-type", "application/json");
 }
 
+static void a_destination_may_send_the_id_alone(void **state)
+{
+    struct kafka_addressing to = addressing("events", "{aggregateId}");
+    struct rider_event event = sample();
+    struct kafka_message m;
+    struct kafka_refusal no;
+
+    (void)state;
+    to.id_only = true;
+    assert_int_equal(kafka_message_build(&m, &to, &event, &no), 0);
+    assert_int_equal(m.headers.n, 1);
+    assert_header(&m, "eventId", "0190a2b4-1111-7222-8333-123456789abc");
+}
+
 static void cloudevents_attributes_become_headers(void **state)
 {
     static const struct rider_header attributes[] = {{BYTES("id"), BYTES("7")},
@@ -201,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_becomes_a_message),
+        cmocka_unit_test(a_destination_may_send_the_id_alone),
         cmocka_unit_test(cloudevents_attributes_become_headers),
         cmocka_unit_test(keys_come_from_the_template),
         cmocka_unit_test(a_bad_topic_name_is_no_route),
