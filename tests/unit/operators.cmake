@@ -2,3 +2,5 @@
 # What operators use: doctor, dead letters, the API.
 postrider_unit_test(doctor outbox dispatch base)
 postrider_unit_test(cli_change cli)
+postrider_unit_test(api_auth admin)
+postrider_unit_test(api_request admin)

@@ -35,6 +35,9 @@ static void echo(void *arg, const struct http_request *req, struct http_response
     buf_printf(&res->body, "%s %s body=%zu probe=%s local=%d\n", req->method, req->path,
                req->body_len, probe == NULL ? "-" : probe,
                strncmp(req->remote, "127.0.0.1:", 10) == 0);
+    for (size_t i = 0; i < req->n_query; i++) {
+        buf_printf(&res->body, "%s=%s\n", req->query[i].name, req->query[i].value);
+    }
     if (strcmp(req->path, "/body") == 0) {
         buf_append(&res->body, req->body, req->body_len);
     }
@@ -46,6 +49,17 @@ static void echo(void *arg, const struct http_request *req, struct http_response
             buf_append(&res->body, block, sizeof(block));
         }
     }
+}
+
+/* Lets nothing pass that begins with /closed. */
+static bool admit(void *arg, const struct http_request *req, struct http_response *res)
+{
+    (void)arg;
+    if (strncmp(req->path, "/closed", 7) != 0) {
+        return true;
+    }
+    http_response_text(res, 401, "not you");
+    return false;
 }
 
 struct fixture {
@@ -62,6 +76,7 @@ static int set_up(void **state)
     const struct http_server_options options = {
         .listen = "127.0.0.1:0",
         .handler = echo,
+        .admit = admit,
         .arg = &f->calls,
         .max_body = MAX_BODY,
         .max_response = 65536,
@@ -171,6 +186,34 @@ static void a_request_reaches_the_handler(void **state)
     (void)snprintf(address, sizeof(address), "127.0.0.1:%u",
                    (unsigned int)http_server_port(f->server));
     assert_string_equal(http_server_address(f->server), address);
+}
+
+static void the_query_arrives_as_sent(void **state)
+{
+    const struct fixture *f = *state;
+    RIDER_CLEANUP(buf_done) struct buf out = buf_make(1 << 20);
+
+    exchange(f,
+             "GET /q?a=1%20x&b&c=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+             &out);
+    assert_status(&out, "200");
+    assert_has(&out, "a=1%20x\nb=\nc=%00\n");
+    exchange(f, "GET /q?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q HTTP/1.1\r\nHost: x\r\n\r\n",
+             &out);
+    assert_status(&out, "400");
+}
+
+static void who_is_not_admitted_sends_no_body(void **state)
+{
+    const struct fixture *f = *state;
+    RIDER_CLEANUP(buf_done) struct buf out = buf_make(1 << 20);
+
+    /* The body is announced and does not come: the answer does not wait for it. */
+    exchange(f, "POST /closed HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{",
+             &out);
+    assert_status(&out, "401");
+    assert_has(&out, "not you\n");
+    assert_int_equal(f->calls, 0);
 }
 
 static void head_has_no_body(void **state)
@@ -429,6 +472,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_reaches_the_handler, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_query_arrives_as_sent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_not_admitted_sends_no_body, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(head_has_no_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bodies_arrive_whole, set_up, tear_down),

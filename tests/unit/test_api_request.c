@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_api_request.c - queries and bodies of the API, read strictly; problem answers.
+ */
+#include "admin/api_problem.h"
+#include "admin/api_request.h"
+
+#include <setjmp.h> /* NOLINT: cmocka needs it */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int read_query(const char *name, const char *value, struct api_parameter *p,
+                      size_t n)
+{
+    const struct http_header query[] = {{name, value}};
+    const struct http_request req = {.query = query, .n_query = 1};
+    struct rider_error err;
+
+    return api_request_parameters(&req, p, n, &err);
+}
+
+static void values_are_decoded(void **state)
+{
+    static const struct {
+        const char *raw, *value;
+    } cases[] = {
+        {"plain", "plain"},     {"a%20b", "a b"},
+        {"%C3%A9", "\xc3\xa9"}, {"2026-01-01T00%3a00", "2026-01-01T00:00"},
+        {"100%25", "100%"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct api_parameter p = {"q", buf_make(64)};
+
+        assert_int_equal(read_query("q", cases[i].raw, &p, 1), 0);
+        assert_string_equal(buf_text(&p.value), cases[i].value);
+        buf_done(&p.value);
+    }
+}
+
+static void bad_values_are_refused(void **state)
+{
+    static const char *const cases[] = {
+        "",    "%",   "%2",  "%zz",  "%00",      "%0a",
+        "%7f", "%ff", "%C3", "\x01", "%ED%A0%80" /* half of a surrogate pair */};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct api_parameter p = {"q", buf_make(64)};
+
+        if (read_query("q", cases[i], &p, 1) != RIDER_E_CONFIG) {
+            fail_msg("accepted: %s", cases[i]);
+        }
+        buf_done(&p.value);
+    }
+    struct api_parameter p = {"q", buf_make(64)};
+    assert_int_equal(read_query("other", "x", &p, 1), RIDER_E_CONFIG);
+    assert_int_equal(read_query("q", "x", NULL, 0), RIDER_E_CONFIG);
+    assert_int_equal(read_query("q", "x", &p, 1), 0);
+    assert_int_equal(read_query("q", "x", &p, 1), RIDER_E_CONFIG); /* twice */
+    buf_done(&p.value);
+}
+
+static int read_body(const char *type, const char *body, bool takes_rate,
+                     struct api_change *ret)
+{
+    const struct http_header headers[] = {{"Content-Type", type}};
+    const struct http_request req = {
+        .headers = headers, .n_headers = 1, .body = body, .body_len = strlen(body)};
+    struct rider_error err;
+
+    return api_request_change(&req, takes_rate, ret, &err);
+}
+
+static void a_change_is_read(void **state)
+{
+    struct api_change change;
+
+    (void)state;
+    assert_int_equal(read_body("application/json; charset=utf-8",
+                               "{\"filter\": {\"type\": \"a\", \"eventId\": [\"x\"]}, "
+                               "\"dryRun\": true, \"rate\": 7}",
+                               true, &change),
+                     0);
+    assert_string_equal(change.filter, "{\"type\":\"a\",\"eventId\":[\"x\"]}");
+    assert_true(change.dry_run);
+    assert_int_equal(change.rate, 7);
+    free(change.filter);
+    assert_int_equal(
+        read_body("application/json", "{\"filter\":{\"a\":\"b\"}}", false, &change), 0);
+    assert_false(change.dry_run);
+    assert_int_equal(change.rate, 0);
+    free(change.filter);
+}
+
+static void bad_bodies_are_refused(void **state)
+{
+    static const char *const cases[] = {
+        "",
+        "x",
+        "[]",
+        "null",
+        "{}",
+        "{\"filter\":null}",
+        "{\"filter\":{}}",
+        "{\"filter\":[\"a\"]}",
+        "{\"filter\":{\"a\":\"b\"},\"filter\":{\"a\":\"c\"}}",
+        "{\"filter\":{\"a\":\"b\",\"a\":\"c\"}}",
+        "{\"filter\":{\"a\":\"b\"}} {}",
+        "{\"filter\":{\"a\":\"b\"},\"dryRun\":1}",
+        "{\"filter\":{\"a\":\"b\"},\"rate\":0}",
+        "{\"filter\":{\"a\":\"b\"},\"rate\":1.5}",
+        "{\"filter\":{\"a\":\"b\"},\"rate\":4294967296}",
+        "{\"filter\":{\"a\":\"b\"},\"more\":1}",
+        "{\"filter\":{\"a\":\"\\u0000\"}}",
+        "{\"filter\":{\"a\":\"b\"},}"};
+    struct api_change change;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (read_body("application/json", cases[i], true, &change) != RIDER_E_CONFIG) {
+            fail_msg("accepted: %s", cases[i]);
+        }
+        assert_null(change.filter);
+    }
+    static const char good[] = "{\"filter\":{\"a\":\"b\"}}";
+    assert_int_equal(read_body("text/plain", good, true, &change), RIDER_E_CONFIG);
+    assert_int_equal(read_body("application/jsonx", good, true, &change),
+                     RIDER_E_CONFIG);
+    assert_int_equal(read_body("application/json",
+                               "{\"filter\":{\"a\":\"b\"},\"rate\":1}", false, &change),
+                     RIDER_E_CONFIG);
+}
+
+static void a_problem_is_a_document(void **state)
+{
+    struct http_response res = {.status = 200, .body = buf_make(1024)};
+
+    (void)state;
+    buf_puts(&res.body, "half an answer");
+    api_problem(&res, 404, "no \"x\"");
+    assert_int_equal(res.status, 404);
+    assert_string_equal(res.content_type, "application/problem+json");
+    assert_string_equal(
+        buf_text(&res.body),
+        "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
+        "\"detail\":\"no \\\"x\\\"\"}\n");
+    buf_done(&res.body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_decoded),
+        cmocka_unit_test(bad_values_are_refused),
+        cmocka_unit_test(a_change_is_read),
+        cmocka_unit_test(bad_bodies_are_refused),
+        cmocka_unit_test(a_problem_is_a_document),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
