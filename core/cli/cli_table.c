@@ -10,6 +10,7 @@
 #include "cli/cli_exit.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,13 @@
 void cli_append_safe(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++) {
-        buf_putc(out, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+        bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
+
+        if (control) {
+            buf_putc(out, '?');
+        } else {
+            buf_putc(out, *text);
+        }
     }
 }
 
@@ -97,6 +104,28 @@ static void render(const struct row_set *rows, size_t row, const struct cli_colu
     }
 }
 
+static size_t measure(const struct row_set *rows, const struct cli_column *column,
+                      struct buf *cell)
+{
+    size_t width = strlen(column->title);
+
+    for (size_t r = 0; r < row_set_count(rows); r++) {
+        render(rows, r, column, cell);
+        width = cell->len > width ? cell->len : width;
+    }
+    return width;
+}
+
+/* The last cell of a line is not padded. */
+static void print_cell(const char *text, size_t width, bool last)
+{
+    if (last) {
+        (void)puts(text);
+    } else {
+        (void)printf("%-*s  ", (int)width, text);
+    }
+}
+
 void cli_table_print(const struct row_set *rows, const struct cli_column *columns,
                      size_t n)
 {
@@ -105,21 +134,15 @@ void cli_table_print(const struct row_set *rows, const struct cli_column *column
 
     n = n < MAX_COLUMNS ? n : MAX_COLUMNS;
     for (size_t c = 0; c < n; c++) {
-        widths[c] = strlen(columns[c].title);
-        for (size_t r = 0; r < row_set_count(rows); r++) {
-            render(rows, r, &columns[c], &cell);
-            widths[c] = cell.len > widths[c] ? cell.len : widths[c];
-        }
+        widths[c] = measure(rows, &columns[c], &cell);
     }
     for (size_t c = 0; c < n; c++) {
-        (void)printf("%-*s%s", c + 1 < n ? (int)widths[c] : 0, columns[c].title,
-                     c + 1 < n ? "  " : "\n");
+        print_cell(columns[c].title, widths[c], c + 1 == n);
     }
     for (size_t r = 0; r < row_set_count(rows); r++) {
         for (size_t c = 0; c < n; c++) {
             render(rows, r, &columns[c], &cell);
-            (void)printf("%-*s%s", c + 1 < n ? (int)widths[c] : 0, buf_text(&cell),
-                         c + 1 < n ? "  " : "\n");
+            print_cell(buf_text(&cell), widths[c], c + 1 == n);
         }
     }
 }

@@ -97,7 +97,7 @@ static void anything_else_is_refused(void **state)
                                           "alpha",
                                           "Basic alpha",
                                           "Bearer  alpha",
-                                          "Bearer " ALPHA,
+                                          ("Bearer " ALPHA),
                                           "Bearer ALPHA",
                                           "Bearerx",
                                           "Bearer alphabeta"};
