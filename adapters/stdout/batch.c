@@ -20,6 +20,7 @@ size_t batch_write(struct batch *batch, struct output *out, bool one_line, bool 
     }
     batch->start = out->put;
     for (size_t i = 0; i < batch->n; i++) {
+        output_begin_line(out, batch->events[i]->body.len + 1);
         output_put(out, batch->events[i]->body.data, batch->events[i]->body.len,
                    one_line);
         output_put(out, "\n", 1, false);

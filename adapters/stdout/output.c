@@ -65,6 +65,23 @@ static int open_stdout(struct output *out)
     return out->fd < 0 ? errno : 0;
 }
 
+/* A process that was killed in the middle of a write leaves half a line. */
+static bool ends_mid_line(const char *path)
+{
+    struct stat st;
+    char last = '\n';
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return false; /* written only: nothing to look at */
+    }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        (void)!pread(fd, &last, 1, st.st_size - 1);
+    }
+    (void)close(fd);
+    return last != '\n';
+}
+
 static int open_output(struct output *out)
 {
     out->chunk_max = OUTPUT_BUFFER_SIZE;
@@ -75,7 +92,11 @@ static int open_output(struct output *out)
     out->fd =
         open(out->path,
              O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
-    return out->fd < 0 ? errno : 0;
+    if (out->fd < 0) {
+        return errno;
+    }
+    out->mid_line = out->mid_line || ends_mid_line(out->path);
+    return 0;
 }
 
 int output_recover(struct output *out)
@@ -132,6 +153,13 @@ int output_push(struct output *out)
         close_output(out); /* a new reader or a remounted disk needs a new open */
     }
     return out->failed;
+}
+
+void output_begin_line(struct output *out, size_t len)
+{
+    if (out->used > 0 && len > sizeof(out->buffer) - out->used) {
+        (void)output_push(out);
+    }
 }
 
 void output_put(struct output *out, const char *data, size_t len, bool one_line)

@@ -19,7 +19,7 @@ struct output {
     int cancel_fd;    /* eventfd, readable once cancelled */
     size_t chunk_max; /* most bytes in one write */
     bool socket;
-    bool mid_line; /* the last byte sent was not a newline */
+    bool mid_line; /* the last byte sent, or found in the file, was not a newline */
     int failed;    /* errno of the first failure since output_recover() */
     uint64_t put;  /* bytes given to output_put() */
     uint64_t sent; /* of these, bytes the kernel took */
@@ -35,6 +35,10 @@ void output_done(struct output *out);
 /** Forgets a failure and what was buffered then, and opens the output if it is
  *  closed. Returns 0, or an errno value, which also becomes the failure. */
 int output_recover(struct output *out);
+
+/** Makes room for a line of `len` bytes, if the buffer can have that much: other
+ *  processes may append to the same file, and a line in one write stays whole. */
+void output_begin_line(struct output *out, size_t len);
 
 /** Appends to the buffer, writing it out when it is full; with `one_line`, each
  *  CR and LF becomes a space. After a failure only counts. May wait. */

@@ -154,6 +154,66 @@ static void a_missing_directory_is_a_failure(void **state)
     assert_int_equal(failed, ENOENT);
 }
 
+/* An empty file of its own; `out` appends to it. */
+static int open_file(char *path, size_t size, struct output *out)
+{
+    (void)snprintf(path, size, "/tmp/test-stdout-XXXXXX");
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(output_init(out, path), 0);
+    return fd;
+}
+
+static void close_file(const char *path, int fd, struct output *out)
+{
+    output_done(out);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
+static void half_a_line_of_an_earlier_process_is_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct output *out = calloc(1, sizeof(*out));
+    char path[64];
+    char text[64] = "";
+    int failed = -1;
+
+    assert_non_null(out);
+    int fd = open_file(path, sizeof(path), out);
+    assert_int_equal(write(fd, "{\"cu", 4), 4);
+    f->events[0].body = bytes("{}");
+    f->events[1].body = bytes("{}");
+    assert_int_equal(batch_write(f->batch, out, true, false, &failed), 2);
+    assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+    assert_string_equal(text, "{\"cu\n{}\n{}\n");
+    close_file(path, fd, out);
+    free(out);
+}
+
+static void lines_are_written_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct output *out = calloc(1, sizeof(*out));
+    char path[64];
+    const size_t len = OUTPUT_BUFFER_SIZE / 2 + 1;
+
+    assert_non_null(out);
+    int fd = open_file(path, sizeof(path), out);
+    assert_int_equal(output_recover(out), 0);
+    output_begin_line(out, len);
+    output_put(out, f->big, len, false);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+    output_begin_line(out, len);
+    output_put(out, f->big, len, false);
+    assert_int_equal(lseek(fd, 0, SEEK_END), len);
+    assert_int_equal(output_push(out), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 2 * len);
+    close_file(path, fd, out);
+    free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +222,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_a_reader_that_sleeps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reader_that_left_is_a_failure, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(half_a_line_of_an_earlier_process_is_ended,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lines_are_written_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_directory_is_a_failure, set_up,
                                         tear_down),
     };
