@@ -313,6 +313,7 @@ int daemon_run(const struct daemon_options *options, struct rider_error *err)
     int rc = d->lanes == NULL ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
                               : start(d, err);
     if (rc == 0) {
+        atomic_store(&d->report.started, true);
         mark_generation(d);
         sd_notify_send("READY=1");
         run_until_stop(d);

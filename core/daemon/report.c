@@ -108,11 +108,14 @@ bool report_ready(void *arg, struct buf *json)
     json_array(&p.json, "lanes");
     lane_set_each(r->lanes, ready_lane, &p);
     json_array_end(&p.json);
-    p.good = p.good && !draining;
+    bool started = atomic_load(&r->started);
+
+    p.good = p.good && started && !draining;
     json_string(&p.json, "status",
                 p.good     ? "ready"
                 : draining ? "draining"
-                           : "not ready");
+                : started  ? "not ready"
+                           : "starting");
     json_object_end(&p.json);
     return p.good;
 }
