@@ -249,7 +249,7 @@ static const struct {
     {"drain: 1s\n", "p.yaml:1:1: source.dsn: is required and not set\n"},
     {"source:\n  batch: 5\n", "p.yaml:2:3: source.dsn: is required and not set\n"},
     {"source:\n", "p.yaml:1:8: source: expected a mapping, got nothing\n"},
-    {SOURCE "api: {listen: x}\n" DEST ROUTE, "p.yaml:2:1: api: unrecognized key\n"},
+    {SOURCE "monitoring: {listen: x}\n" DEST ROUTE, "p.yaml:2:1: monitoring: unrecognized key\n"},
     {SOURCE "detsinations: []\n",
      "p.yaml:2:1: detsinations: unrecognized key; did you mean \"destinations\"?\n"},
     {"source: {dsn: x, lease: 999ms}\n",
