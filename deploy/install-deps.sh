@@ -5,7 +5,7 @@
 # Usage: deploy/install-deps.sh GROUP...      groups: build postgres rabbitmq kafka tests
 #
 # Installs only what is missing and prints it first; does nothing the second time. Needs root or sudo.
-# Servers that come along (PostgreSQL, RabbitMQ, Prometheus) are neither started nor enabled: the
+# Servers that come along (PostgreSQL, RabbitMQ, Prometheus, pgbouncer) are neither started nor enabled: the
 # quickstart and the tests start their own, in folders of their own.
 set -eu
 
@@ -21,7 +21,7 @@ packages() {
     rabbitmq) echo rabbitmq-server curl:curl ;;
     kafka) echo java:default-jre-headless mvn:maven kcat:kcat ;;
     tests)
-        echo libcmocka-dev node:nodejs npm:npm promtool:prometheus
+        echo libcmocka-dev node:nodejs npm:npm promtool:prometheus pgbouncer
         echo python3 python3-pytest python3-psycopg2 python3-pika python3-kafka python3-yaml
         ;;
     *)
@@ -97,7 +97,7 @@ rm -f "$log"
 if [ -d /run/systemd/system ]; then
     for package in $missing; do
         case $package in
-        postgresql | rabbitmq-server | prometheus)
+        postgresql | rabbitmq-server | prometheus | pgbouncer)
             as_root systemctl disable --quiet "$package" 2>/dev/null || true
             ;;
         esac

@@ -15,7 +15,7 @@ import collections
 import dataclasses
 
 from .arrivals import Arrival
-from .checker import check
+from .checker import Receipt, check
 
 # What a relay had sent when it met its fault was sent this long before it, at most.
 UNSETTLED_S = 3.0
@@ -74,6 +74,11 @@ def table(verdicts: list[Verdict]) -> str:
     lines = ["  ".join(cell.rjust(w) if i else cell.ljust(w)
                        for i, (cell, w) in enumerate(zip(r, widths))) for r in [head, *rows]]
     return "\n".join(lines + [f"  {v.name}: {e}" for v in verdicts for e in v.examples[:5]])
+
+
+def untimed(receipts: list[Receipt]) -> list[Arrival]:
+    """For runs without faults, where times do not matter."""
+    return [Arrival(r, 0.0) for r in receipts]
 
 
 def judge(name: str, committed: list, arrivals: list[Arrival], faults: list[Fault], window: int,
