@@ -80,13 +80,13 @@ def test_partitions_keep_the_order_of_each_aggregate(db, fleet_of, queue):
 
 @pytest.mark.slow
 def test_takeover_in_time(db, postrider, tmp_path):
-    """After kill -9 within the lease and 2 s, after SIGTERM within 1 s; three of each."""
-    lease = 1.5
+    """After kill -9 within the lease and 2 s; after SIGTERM without waiting for a lease. Three of each."""
+    lease = 3.0
     times = takeover.measure(postrider, tmp_path, db, lease, kills=3, terms=3)
     for name, taken in times.items():
         print(f"{name}, lease {lease} s: {takeover.summary(taken)}")
     assert max(times["SIGKILL"]) <= lease + 2
-    assert max(times["SIGTERM"]) <= 1
+    assert max(times["SIGTERM"]) < lease, "nobody waited for a lease to run out"
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_rolling_restart_loses_and_repeats_nothing(db, postrider, tmp_path, hook
     verdicts, gaps = takeover.rolling_restart(postrider, tmp_path / "fleet", db, sinks)
     print(history.table(verdicts), gaps, sep="\n")
     assert all(v.clean for v in verdicts)
-    assert max(gaps.values()) < 2.0, "no destination waited for a lease of 5 s to run out"
+    assert max(gaps.values()) < 4.0, "no destination waited for a lease of 5 s to run out"
 
 
 # The kill loop, short, and proof that it can fail -------------------------------------------------
