@@ -28,10 +28,10 @@ run() { # SCRIPT OPTIONS...
 
 mutants() { # [MINUTES]
     for name in cursor_by_seq early_delivered; do
-        cmake -S . -B "build/$name" -G Ninja -DPOSTRIDER_TESTS=OFF -DPOSTRIDER_MUTANT=$name >/dev/null 2>&1
-        ninja -C "build/$name" >/dev/null
+        cmake -S . -B "$folder/mutant-$name" -G Ninja -DPOSTRIDER_TESTS=OFF -DPOSTRIDER_MUTANT=$name >/dev/null 2>&1
+        ninja -C "$folder/mutant-$name" >/dev/null
         echo "=== kill_loop with $name: it has to lose events"
-        $python tests/fault/kill_loop.py --build "build/$name" --minutes "${1:-0.4}" --sinks queue,hook \
+        $python tests/fault/kill_loop.py --build "$folder/mutant-$name" --minutes "${1:-0.4}" --sinks queue,hook \
             --expect-broken
     done
 }
