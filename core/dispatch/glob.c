@@ -11,6 +11,9 @@ bool glob_match(const char *pattern, const char *text, size_t len)
     size_t i = 0;
 
     while (i < len) {
+        if (*pattern == '*' && pattern[1] == '\0') {
+            return true;
+        }
         if (*pattern == '*') {
             star = pattern++;
             star_at = i;

@@ -8,6 +8,7 @@
  */
 #include "outbox/event_decode.h"
 
+#include <endian.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -60,27 +61,22 @@ void event_scratch_destroy(struct event_scratch *s)
     }
 }
 
-static uint64_t big_endian(const char *p, int len)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < len; i++) {
-        value = value << 8 | (unsigned char)p[i];
-    }
-    return value;
-}
-
 int64_t event_decode_int(const PGresult *res, int r, int column)
 {
-    int len = PQgetlength(res, r, column);
+    const char *raw = PQgetvalue(res, r, column);
+    int len = PQgetlength(res, r, column); /* 0 for NULL */
+    uint64_t wide = 0;
+    uint32_t narrow = 0;
 
-    if (PQgetisnull(res, r, column)) {
-        return 0;
+    if (len == (int)sizeof(wide)) {
+        memcpy(&wide, raw, sizeof(wide));
+        return (int64_t)be64toh(wide);
     }
-    if (len == 8) {
-        return (int64_t)big_endian(PQgetvalue(res, r, column), 8);
+    if (len == (int)sizeof(narrow)) {
+        memcpy(&narrow, raw, sizeof(narrow));
+        return (int32_t)be32toh(narrow);
     }
-    return len == 4 ? (int32_t)(uint32_t)big_endian(PQgetvalue(res, r, column), 4) : 0;
+    return 0;
 }
 
 static struct rider_bytes bytes_at(const PGresult *res, int r, int column)

@@ -185,6 +185,29 @@ static void fields_are_escaped_and_the_payload_is_not(void **state)
                           "\"aggregateType\":\"request\"}");
 }
 
+static void versions_are_whole_numbers(void **state)
+{
+    static const struct {
+        int32_t version;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {9, "9"},
+                 {10, "10"},
+                 {1234567890, "1234567890"},
+                 {-7, "-7"},
+                 {INT32_MAX, "2147483647"},
+                 {INT32_MIN, "-2147483648"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        RIDER_CLEANUP(bump_done) struct bump a = {0};
+        struct event_row row = plain_row();
+        row.version = cases[i].version;
+        struct rider_event ev = render(RIDER_ENVELOPE_CE_BINARY, &row, &a);
+        assert_attribute(&ev, 6, "dataversion", cases[i].text);
+    }
+}
+
 /* Nothing is written beyond the reserved room, whatever the envelope. */
 static void the_worst_case_fits(void **state)
 {
@@ -264,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_binary_cloud_event),
         cmocka_unit_test(an_attribute_is_the_text_itself),
         cmocka_unit_test(fields_are_escaped_and_the_payload_is_not),
+        cmocka_unit_test(versions_are_whole_numbers),
         cmocka_unit_test(the_worst_case_fits),
         cmocka_unit_test(only_valid_traceparents_are_passed_on),
     };
