@@ -30,7 +30,7 @@ static inline long bench_number(const char *text)
 
     if (end == text || *end != '\0' || value < 1) {
         (void)fprintf(stderr, "\"%s\" is no positive number\n", text);
-        exit(2);
+        exit(2); /* NOLINT(concurrency-mt-unsafe): no other thread runs yet */
     }
     return value;
 }

@@ -170,10 +170,15 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double ms(int64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
 static void print_result(struct test *t)
 {
     long n = 0;
-    double took = (double)(t->committed[t->events - 1] - t->begin_ns) / 1e9;
+    double took = ms(t->committed[t->events - 1] - t->begin_ns) / 1e3;
     int64_t *delay = t->committed; /* reused: only differences matter now */
 
     for (long i = t->rate; i < t->events; i++) {
@@ -185,13 +190,15 @@ static void print_result(struct test *t)
         return;
     }
     qsort(delay, (size_t)n, sizeof(*delay), compare);
+    int64_t p50 = delay[n / 2];
+    int64_t p99 = delay[n * 99 / 100];
+    int64_t p999 = delay[n * 999 / 1000];
     (void)printf("{\"events\": %ld, \"arrived\": %ld, \"measured\": %ld, "
                  "\"per_second\": %.0f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
                  "\"p999_ms\": %.3f, \"max_ms\": %.3f, \"writer_late_ms\": %.3f}\n",
                  t->events, atomic_load(&t->n_arrived), n, (double)t->events / took,
-                 (double)delay[n / 2] / 1e6, (double)delay[n * 99 / 100] / 1e6,
-                 (double)delay[n * 999 / 1000] / 1e6, (double)delay[n - 1] / 1e6,
-                 (double)atomic_load(&t->late_us) / 1e3);
+                 ms(p50), ms(p99), ms(p999), ms(delay[n - 1]),
+                 ms(atomic_load(&t->late_us) * 1000));
 }
 
 static bool run(struct test *t)
