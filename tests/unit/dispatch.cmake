@@ -5,3 +5,6 @@ endforeach()
 foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox lane_share)
   postrider_unit_test(${module} dispatch base)
 endforeach()
+
+# Three hundred histories: seconds by themselves, minutes under ThreadSanitizer on a busy machine.
+set_tests_properties(unit.lane_sim PROPERTIES TIMEOUT 300)
