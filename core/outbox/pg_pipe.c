@@ -133,6 +133,12 @@ static void lose_to_result(struct pg_pipe *pipe, const PGresult *res)
             &why, RIDER_E_SCHEMA,
             "the outbox schema is missing or too old (%s): run \"postrider migrate\"",
             text);
+    } else if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) {
+        /* The session that prepared a statement is the only one that runs it. */
+        (void)rider_fail(&why, RIDER_E_CONFIG,
+                         "a connection pooler (pgbouncer?) changes the session between "
+                         "statements (%s): connect to PostgreSQL directly",
+                         text);
     } else {
         (void)rider_fail(&why, RIDER_E_DB, "the database refused: %s (SQLSTATE %s)",
                          text, state);
