@@ -107,6 +107,7 @@ def _attribute(verdict: Verdict, arrivals: list[Arrival], faults: list[Fault], w
                grace: float) -> None:
     first: dict[str, float] = {}
     counts: collections.Counter = collections.Counter()
+    times = collections.defaultdict(list)
     for a in arrivals:
         seen = first.get(a.receipt.event_id)
         if seen is None:
@@ -115,6 +116,7 @@ def _attribute(verdict: Verdict, arrivals: list[Arrival], faults: list[Fault], w
         causes = [i for i, f in enumerate(faults) if f.explains(verdict.name, seen, a.at, grace)]
         if causes:
             counts[causes[-1]] += 1
+            times[causes[-1]].append(a.at)
         else:
             verdict.unattributed += 1
             verdict.examples.append(f"unattributed {a.receipt.event_id}: {seen:.3f}, {a.at:.3f}")
@@ -123,6 +125,17 @@ def _attribute(verdict: Verdict, arrivals: list[Arrival], faults: list[Fault], w
         allowed = window * faults[i].lanes[verdict.name]
         if verdict.per_fault - verdict.allowed < n - allowed or n > verdict.per_fault:
             verdict.per_fault, verdict.allowed = n, allowed
+        if n > allowed:
+            verdict.examples.append(f"{n} duplicates, not {allowed}: {_story(faults, i, times[i])}")
+
+
+def _story(faults: list[Fault], i: int, times: list[float]) -> str:
+    """When the duplicates of a fault came, and what was done before it; seconds from the fault on."""
+    zero = faults[i].at
+    when = collections.Counter(round(t - zero, 1) for t in times)
+    before = [f"{f.kind} {f.relay} {f.lanes} at {f.at - zero:.1f} to {max(f.at, f.end) - zero:.1f}"
+              for f in faults[max(0, i - 2):i + 2]]
+    return f"{dict(sorted(when.items()))}; faults: {'; '.join(before)}"
 
 
 def replays(order: list[int]) -> tuple[list[int], list[int]]:
