@@ -6,6 +6,7 @@ into a cache folder once: $POSTRIDER_CACHE, else ~/.cache/postrider. KafkaMock d
 program tests/brokers/kafka_mock.c through its standard input.
 """
 
+import collections
 import contextlib
 import fcntl
 import hashlib
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from typing import Any, Iterator, NamedTuple
 
 from . import ports
@@ -248,19 +250,20 @@ class Kafka:
 
 
 def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Record]:
-    """As Kafka.consume_all() for any cluster. An independent client: python3-kafka."""
-    from kafka import KafkaConsumer, TopicPartition
+    """As Kafka.consume_all() for any cluster. An independent client: python3-kafka, which gives up
+    on metadata while a broker starts and may move to the end by itself: both are checked here."""
+    from kafka import KafkaConsumer
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False,
-                             fetch_max_bytes=16 << 20, max_partition_fetch_bytes=16 << 20,
-                             max_poll_records=5000)
+                             auto_offset_reset="none", fetch_max_bytes=16 << 20,
+                             max_partition_fetch_bytes=16 << 20, max_poll_records=5000)
     try:
-        parts = [TopicPartition(topic, number) for topic in topics
-                 for number in consumer.partitions_for_topic(topic) or ()]
+        parts = _partitions(consumer, topics)
         if not parts:
             return []
         consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        consumer.seek_to_beginning(*parts)
+        starts, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
+        for part in parts:
+            consumer.seek(part, starts[part])
         records: list[Record] = []
 
         def read() -> bool:
@@ -270,9 +273,27 @@ def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Re
             return all(consumer.position(part) >= ends[part] for part in parts)
 
         wait_until(read, f"all records of {topics} are read", timeout, every=0)
+        counts = collections.Counter((r.topic, r.partition) for r in records)
+        for part in parts:
+            there = ends[part] - starts[part]
+            assert counts[part.topic, part.partition] >= there, \
+                f"{part}: the client read {counts[part.topic, part.partition]} of {there} records"
         return records
     finally:
         consumer.close(autocommit=False)
+
+
+def _partitions(consumer, topics) -> list:
+    """The partitions of the topics that exist, as every broker's metadata says; 10 s for the others."""
+    from kafka import TopicPartition
+    deadline = time.monotonic() + 10
+    while True:
+        known = consumer.topics()
+        missing = [t for t in topics if t not in known or not consumer.partitions_for_topic(t)]
+        if not missing or time.monotonic() > deadline:
+            return [TopicPartition(topic, number) for topic in topics if topic not in missing
+                    for number in sorted(consumer.partitions_for_topic(topic))]
+        time.sleep(0.2)
 
 
 class KafkaMock:
