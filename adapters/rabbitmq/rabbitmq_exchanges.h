@@ -8,7 +8,8 @@
  * appears costs one lookup per RABBITMQ_EXCHANGE_RECHECK_MS.
  *
  *   UNKNOWN --lookup--> PRESENT --404 on the channel--> UNKNOWN
- *      |                   `--403 on the channel--> REFUSED --time--> PROBE
+ *      |              ^    `--403 on the channel--> REFUSED --time--> PROBE
+ *      |              `-----------------------------------------ack----'
  *      `--lookup--> MISSING --time--> UNKNOWN
  *
  * Pure but for allocation. Thread: the connection's.
@@ -19,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RABBITMQ_EXCHANGE_RECHECK_MS 15000
+#define RABBITMQ_EXCHANGE_RECHECK_MS 2000
 #define RABBITMQ_EXCHANGES_MAX       1024 /* names kept; beyond it one is forgotten */
 
 enum rabbitmq_exchange_state {

@@ -8,6 +8,7 @@
  * nack                        RETRY queue_full
  * connection.blocked          nothing more is sent, open messages stay open
  * channel.close 404           open messages are sent again, exchanges looked up
+ * channel.close 403           the same, if it names the exchange: that is closed
  * channel.close, else         open messages are sent again one by one; the one
  *                             that closes the channel alone is the culprit
  * connection.close            lost
@@ -27,10 +28,19 @@
 #define FRUITLESS_MAX 3
 /* Frames whose memory the library may hold on to. */
 #define RELEASE_EVERY 256
+/* A routing key without permission closes a channel each time it is tried. */
+#define WARN_EVERY_MS 1000
+#define TOPIC_REFUSED "access to topic"
 
 static void on_ack(void *arg, const struct rabbitmq_item *item)
 {
     struct rabbitmq_session *s = arg;
+    if (s->solo) {
+        /* The broker let it in, so an exchange that was refused is open again. */
+        rabbitmq_exchanges_set(s->exchanges, s->message.exchange,
+                               s->message.exchange_len, RABBITMQ_EXCHANGE_PRESENT,
+                               rabbitmq_now_ms());
+    }
     if (!(item->flags & RABBITMQ_ITEM_RETURNED)) {
         rabbitmq_session_delivered(s, item);
         return;
@@ -102,7 +112,8 @@ static void end_culprit(void *arg, const struct rabbitmq_item *item,
         s->too_large = size ? item->event->body.len : s->too_large;
         outcome = RIDER_REJECTED;
     } else if (why->code == AMQP_ACCESS_REFUSED || why->code == AMQP_NOT_FOUND) {
-        if (why->code == AMQP_ACCESS_REFUSED) {
+        bool key_only = strstr(why->text, TOPIC_REFUSED) != NULL;
+        if (why->code == AMQP_ACCESS_REFUSED && !key_only) {
             rabbitmq_exchanges_set(s->exchanges, s->message.exchange,
                                    s->message.exchange_len, RABBITMQ_EXCHANGE_REFUSED,
                                    rabbitmq_now_ms());
@@ -133,16 +144,42 @@ static void replay_item(void *arg, const struct rabbitmq_item *item)
     atomic_fetch_add_explicit(&r->s->counters->replayed, 1, memory_order_relaxed);
 }
 
+/** Remembers the exchange that the broker names as closed to us, so that only its
+ *  events wait; without it a window would have to go one by one. True if done. */
+static bool mark_refused(struct rabbitmq_session *s)
+{
+    static const char before[] = "exchange '";
+    /* A topic permission closes one routing key, not the exchange. */
+    if (s->closed.code != AMQP_ACCESS_REFUSED ||
+        strstr(s->closed.text, TOPIC_REFUSED)) {
+        return false;
+    }
+    const char *name = strstr(s->closed.text, before);
+    const char *end = name ? strstr(name, "' in vhost") : NULL;
+    if (!end) {
+        return false;
+    }
+    name += strlen(before);
+    rabbitmq_exchanges_set(s->exchanges, name, (size_t)(end - name),
+                           RABBITMQ_EXCHANGE_REFUSED, rabbitmq_now_ms());
+    return true;
+}
+
 /** Replaces a channel that the broker closed. RabbitMQ takes a close-ok in the
  *  middle of a message for an error of the connection, so this waits for its end. */
 static int replace_channel(struct rabbitmq_session *s, struct rabbitmq_failure *why)
 {
-    s->host->log(s->host, RIDER_LOG_WARN,
-                 "channel closed, %s; sending %zu events again", s->closed.text,
-                 rabbitmq_confirm_open(s->confirm));
+    uint64_t now = rabbitmq_now_ms();
+    if (now - s->warned_ms >= WARN_EVERY_MS) {
+        s->warned_ms = now;
+        s->host->log(s->host, RIDER_LOG_WARN,
+                     "channel closed, %s; sending %zu events again", s->closed.text,
+                     rabbitmq_confirm_open(s->confirm));
+    }
     atomic_fetch_add_explicit(&s->counters->channel_errors, 1, memory_order_relaxed);
     bool missing = s->closed.code == AMQP_NOT_FOUND;
-    bool one_by_one = !missing || ++s->fruitless > FRUITLESS_MAX;
+    bool known = missing || mark_refused(s);
+    bool one_by_one = !known || ++s->fruitless > FRUITLESS_MAX;
     struct replay r = {.s = s,
                        .why = &s->closed,
                        .flags = one_by_one ? RABBITMQ_ITEM_SOLO : 0,

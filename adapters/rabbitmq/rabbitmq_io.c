@@ -228,6 +228,8 @@ static int fill(struct rabbitmq_io *io, const struct rabbitmq_config *config, ch
     if (rc != 0) {
         return rc;
     }
+    io->addressing.attribute_prefix =
+        rabbitmq_cloudevents_prefixes[config->cloudevents_prefix];
     rc = rabbitmq_inbox_create((size_t)config->window, &io->inbox);
     if (rc != 0) {
         return fail(err, err_size, rc, "could not create the event queue");

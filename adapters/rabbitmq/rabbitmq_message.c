@@ -8,14 +8,14 @@
  */
 #include "rabbitmq/rabbitmq_message.h"
 
+#include "common/utf8_check.h"
+
 #include <stdio.h>
 #include <string.h>
 
 /* Fixed part of a content header frame, three short strings, delivery mode and
  * timestamp, generously. */
 #define PROPERTIES_OVERHEAD (3 * 256 + 64)
-
-static const struct header_style style = {.attribute_prefix = "cloudEvents_"};
 
 static int refuse(struct rabbitmq_refusal *ret, uint32_t outcome, uint32_t cause,
                   const char *text)
@@ -110,6 +110,12 @@ int rabbitmq_message_build(struct rabbitmq_message *m,
         expand(&addressing->routing_key, event, m->routing_key, &m->routing_key_len,
                "routing key", ret_refusal) != 0) {
         return -1;
+    }
+    struct header_style style = {.attribute_prefix = addressing->attribute_prefix};
+    /* RabbitMQ ends the whole connection over such a name in a lookup. */
+    if (!utf8_check(m->exchange, m->exchange_len)) {
+        return refuse(ret_refusal, RIDER_UNROUTABLE, RIDER_CAUSE_NO_ROUTE,
+                      "exchange: the name is not UTF-8");
     }
     if (headers_build(&m->headers, event, &style, err, sizeof(err)) != 0) {
         return refuse(ret_refusal, RIDER_REJECTED, RIDER_CAUSE_TOO_LARGE, err);

@@ -3,8 +3,10 @@
  * rabbitmq_message.h - one event as an AMQP 0-9-1 message: exchange, routing
  * key, properties, headers, body. The same for publishing and for explain().
  *
- * CloudEvents attributes become cloudEvents_* headers, by analogy with the
- * CloudEvents AMQP binding, which is written for AMQP 1.0. Pure. Any thread.
+ * CloudEvents attributes become headers by the CloudEvents AMQP binding, which
+ * knows the prefixes "cloudEvents_" and "cloudEvents:" for application properties
+ * of AMQP 1.0; RabbitMQ hands 0-9-1 headers to 1.0 consumers as just those. Pure.
+ * Any thread.
  */
 #ifndef RABBITMQ_MESSAGE_H
 #define RABBITMQ_MESSAGE_H
@@ -18,6 +20,7 @@
 
 struct rabbitmq_addressing {
     struct template exchange, routing_key;
+    const char *attribute_prefix; /* of CloudEvents attributes */
 };
 
 /** A built message: a value that points into itself and into the event. */

@@ -10,6 +10,8 @@
 #define FIELD(member, type) RIDER_FIELD(struct rabbitmq_config, member, type)
 
 static const char *const auth_choices[] = {"plain", "external", NULL};
+const char *const rabbitmq_cloudevents_prefixes[] = {"cloudEvents_",
+                                                     "cloudEvents:", NULL};
 
 const struct rider_option rabbitmq_options[] = {
     {.name = "url",
@@ -53,6 +55,13 @@ const struct rider_option rabbitmq_options[] = {
      .offset = FIELD(routing_key, const char *),
      .default_value = "{type}",
      .help = "Routing key of each message, at most 255 bytes."},
+    {.name = "cloudevents_prefix",
+     .type = RIDER_ENUM,
+     .offset = FIELD(cloudevents_prefix, uint32_t),
+     .default_value = "cloudEvents_",
+     .choices = rabbitmq_cloudevents_prefixes,
+     .help = "Begins the header names of the envelope cloudevents-binary; some client "
+             "libraries read only one of the two."},
     {.name = "heartbeat",
      .type = RIDER_MS,
      .offset = FIELD(heartbeat_ms, uint64_t),

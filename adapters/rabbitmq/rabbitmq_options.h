@@ -19,12 +19,15 @@ struct rabbitmq_config {
     const char *vhost, *username, *password;
     const char *exchange, *routing_key; /* templates */
     const char *ca_file, *cert_file, *key_file;
-    uint32_t auth; /* enum rabbitmq_auth */
+    uint32_t auth;               /* enum rabbitmq_auth */
+    uint32_t cloudevents_prefix; /* index into rabbitmq_cloudevents_prefixes */
     bool tls, verify;
     uint64_t heartbeat_ms, connect_timeout_ms, confirm_timeout_ms;
     int64_t window;
 };
 
 extern const struct rider_option rabbitmq_options[];
+/** Ends with NULL. */
+extern const char *const rabbitmq_cloudevents_prefixes[];
 
 #endif

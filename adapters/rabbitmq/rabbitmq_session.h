@@ -57,6 +57,7 @@ struct rabbitmq_session {
     unsigned fruitless; /* channel errors since the last confirm */
     uint64_t too_large; /* bodies of this size were refused; 0: unknown */
     uint64_t confirmed_ms, unblocked_ms; /* when that happened last */
+    uint64_t warned_ms;                  /* of a closed channel; 0: never */
 
     enum rabbitmq_stage stage; /* of the message being sent */
     size_t body_sent;

@@ -2,14 +2,17 @@
 /*
  * adapter_drive.c - drives one adapter with many keyed events, as the relay does.
  *
- * usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE] [-w WINDOW] [-t SECONDS]
- *                      [-a TYPE,TYPE...] ADAPTER.so KEY=VALUE...
+ * usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] [-w WINDOW] [-t SECONDS]
+ *                      [-a TYPE,TYPE...] [-H NAME=VALUE]... [-i SECONDS]
+ *                      ADAPTER.so KEY=VALUE...
  *
  * Each key has one event in flight; a body is {"key":"key-7","seq":3,"pad":"..."},
  * so that a consumer can check order and completeness. Whatever is not delivered
  * or rejected is offered again after 500 ms. Keys take the aggregate types in
- * turn. Ends when all is settled or the time is over, prints one JSON object, and
- * writes changes of health to standard error.
+ * turn, and sizes likewise. -H adds a writer's header, -i offers nothing for a while after the first
+ * half. Ends when all is settled or the time is over, prints one JSON object, and
+ * writes changes of health, the first failure of each kind and the adapter's
+ * statistics to standard error.
  */
 #include "base/clock.h"
 #include "postrider/publisher.h"
@@ -25,9 +28,11 @@
 #include <string.h>
 #include <time.h>
 
-#define RETRY_MS  500
-#define OFFER_MAX 512
-#define N_CAUSES  (RIDER_CAUSE_UNKNOWN + 1)
+#define RETRY_MS   500
+#define OFFER_MAX  512
+#define OWN_MAX    8
+#define N_CAUSES   (RIDER_CAUSE_UNKNOWN + 1)
+#define N_OUTCOMES 5
 
 static const char *const outcomes[] = {"delivered", "retry", "rejected", "unavailable",
                                        "unroutable"};
@@ -38,6 +43,7 @@ struct key {
     struct rider_event event;
     char name[32], id[64];
     char *body;
+    long size;
     long next, last; /* sequence numbers: the next to send, one after the last */
     bool open;
     uint64_t retry_at_ms; /* 0: not waiting */
@@ -49,8 +55,11 @@ struct drive {
     struct rider_host host; /* first: the adapter's pointer is ours */
     const struct publisher_vtable *vt;
     struct publisher *self;
-    long n_events, n_keys, size, window, seconds;
-    char *types;
+    long n_events, n_keys, window, seconds, idle_s;
+    uint64_t idle_until_ms; /* 0: not there yet */
+    struct rider_header own[OWN_MAX];
+    size_t n_own;
+    const char *types, *sizes;
     struct key *keys;
     pthread_mutex_t lock; /* guards the keys' results, the inbox and `news` */
     pthread_cond_t changed;
@@ -62,8 +71,10 @@ struct drive {
     long ready_head, n_ready;
     long *delayed; /* ring, in the order of their time */
     long delayed_head, n_delayed;
-    long by_outcome[5], by_cause[N_CAUSES], n_maybe, n_delivered_events;
+    bool told[N_OUTCOMES][N_CAUSES];
+    long by_outcome[N_OUTCOMES], by_cause[N_CAUSES], n_maybe, n_delivered_events;
     uint32_t health;
+    uint64_t stop_ms; /* how long stop() took */
 };
 
 static struct drive *drive_of(const struct rider_host *host)
@@ -76,12 +87,26 @@ static struct drive *drive_of(const struct rider_host *host)
     return pointer.out;
 }
 
+/* Shows the first failure of each outcome and cause. Caller holds the lock. */
+static void tell_failure(struct drive *d, const struct rider_result *result)
+{
+    if (result->outcome == RIDER_DELIVERED || result->outcome >= N_OUTCOMES ||
+        result->cause >= N_CAUSES || d->told[result->outcome][result->cause]) {
+        return;
+    }
+    d->told[result->outcome][result->cause] = true;
+    (void)fprintf(stderr, "ended %s cause %u code %d: %s\n", outcomes[result->outcome],
+                  result->cause, result->remote_code,
+                  result->reason == NULL ? "" : result->reason);
+}
+
 static void complete_many(const struct rider_host *host, const uint64_t *tickets,
                           size_t n, const struct rider_result *result)
 {
     struct drive *d = drive_of(host);
 
     (void)pthread_mutex_lock(&d->lock);
+    tell_failure(d, result);
     for (size_t i = 0; i < n; i++) {
         struct key *key =
             tickets[i] < (uint64_t)d->n_keys ? &d->keys[tickets[i]] : NULL;
@@ -91,6 +116,7 @@ static void complete_many(const struct rider_host *host, const uint64_t *tickets
             continue;
         }
         key->result = *result;
+        key->result.reason = NULL;
         key->completed = true;
         d->inbox[d->n_inbox++] = (long)tickets[i];
     }
@@ -156,12 +182,12 @@ static long pop(const long *ring, long *head, long *count, long capacity)
 
 static void fill_event(struct drive *d, struct key *key)
 {
-    int len = snprintf(key->body, (size_t)d->size + 128,
+    int len = snprintf(key->body, (size_t)key->size + 128,
                        "{\"key\":\"%s\",\"seq\":%ld,"
                        "\"pad\":\"",
                        key->name, key->next);
 
-    while (len < d->size - 2) {
+    while (len < key->size - 2) {
         key->body[len++] = 'x';
     }
     key->body[len++] = '"';
@@ -174,12 +200,13 @@ static void fill_event(struct drive *d, struct key *key)
     key->event.attempt++;
 }
 
-static const char *type_of(const struct drive *d, long key, size_t *ret_len)
+/* The word of a list with commas whose turn it is. */
+static const char *turn(const char *list, long key, size_t *ret_len)
 {
     long n = 1;
-    const char *at = d->types;
+    const char *at = list;
 
-    for (const char *p = d->types; *p != '\0'; p++) {
+    for (const char *p = list; *p != '\0'; p++) {
         n += *p == ',';
     }
     for (long i = key % n; i > 0; i--) {
@@ -201,9 +228,11 @@ static int make_keys(struct drive *d)
     for (long i = 0; i < d->n_keys; i++) {
         struct key *key = &d->keys[i];
         size_t len = 0;
-        const char *type = type_of(d, i, &len);
+        const char *type = turn(d->types, i, &len);
+        size_t digits;
 
-        key->body = malloc((size_t)d->size + 160);
+        key->size = strtol(turn(d->sizes, i, &digits), NULL, 10);
+        key->body = key->size >= 0 ? malloc((size_t)key->size + 160) : NULL;
         if (key->body == NULL) {
             return -1;
         }
@@ -218,6 +247,8 @@ static int make_keys(struct drive *d)
             .aggregate_type = {type, len},
             .aggregate_id = {key->name, strlen(key->name)},
             .content_type = {"application/json", 16},
+            .headers = d->own,
+            .n_headers = d->n_own,
         };
         if (key->last > 0) {
             push(d->ready, 0, &d->n_ready, d->n_keys, i);
@@ -229,7 +260,8 @@ static int make_keys(struct drive *d)
 static void settle(struct drive *d, long index)
 {
     struct key *key = &d->keys[index];
-    uint32_t outcome = key->result.outcome < 5 ? key->result.outcome : RIDER_RETRY;
+    uint32_t outcome =
+        key->result.outcome < N_OUTCOMES ? key->result.outcome : RIDER_RETRY;
 
     key->open = false;
     key->completed = false;
@@ -276,12 +308,21 @@ static void take_completions(struct drive *d, bool wait)
     }
 }
 
+/* Whether it is the time in the middle in which nothing is offered. */
+static bool is_idle(struct drive *d)
+{
+    if (d->idle_s > 0 && d->idle_until_ms == 0 && d->n_settled >= d->n_events / 2) {
+        d->idle_until_ms = clock_mono_ms() + (uint64_t)d->idle_s * 1000;
+    }
+    return clock_mono_ms() < d->idle_until_ms;
+}
+
 /* Returns false if the adapter was full. */
 static bool offer(struct drive *d)
 {
     const struct rider_event *events[OFFER_MAX];
     long indexes[OFFER_MAX];
-    long room = d->window - d->n_open;
+    long room = is_idle(d) ? 0 : d->window - d->n_open;
     size_t n = 0;
 
     (void)pthread_mutex_lock(&d->lock);
@@ -320,9 +361,10 @@ static void print_result(const struct drive *d, double seconds)
 {
     (void)printf(
         "{\"settled\": %ld, \"wrong\": %ld, \"maybe\": %ld, \"seconds\": %.3f, "
-        "\"per_second\": %.0f",
-        d->n_settled, d->n_wrong, d->n_maybe, seconds, (double)d->n_settled / seconds);
-    for (size_t i = 0; i < 5; i++) {
+        "\"per_second\": %.0f, \"stop_ms\": %llu",
+        d->n_settled, d->n_wrong, d->n_maybe, seconds, (double)d->n_settled / seconds,
+        (unsigned long long)d->stop_ms);
+    for (size_t i = 0; i < N_OUTCOMES; i++) {
         (void)printf(", \"%s\": %ld", outcomes[i], d->by_outcome[i]);
     }
     (void)printf(", \"causes\": {");
@@ -334,6 +376,13 @@ static void print_result(const struct drive *d, double seconds)
         }
     }
     (void)printf("}}\n");
+}
+
+static void print_stat(void *arg, const char *name, int is_counter, double value)
+{
+    (void)arg;
+    (void)is_counter;
+    (void)fprintf(stderr, "stat %s %.0f\n", name, value);
 }
 
 static int run(struct drive *d)
@@ -349,7 +398,7 @@ static int run(struct drive *d)
     }
     bool full = false;
     while (d->n_settled < d->n_events && clock_mono_ms() < end) {
-        bool idle = full || d->n_ready == 0 || d->n_open >= d->window;
+        bool idle = full || d->n_ready == 0 || d->n_open >= d->window || is_idle(d);
         take_completions(d, idle);
         full = !offer(d);
         if (clock_mono_ms() >= look) {
@@ -357,10 +406,14 @@ static int run(struct drive *d)
             look = clock_mono_ms() + 100;
         }
     }
-    double seconds = (double)(clock_mono_ms() - begin) / 1000;
-    d->vt->stop(d->self, clock_mono_ms() + 5000);
+    uint64_t stop = clock_mono_ms();
+    d->vt->stop(d->self, stop + 5000);
+    d->stop_ms = clock_mono_ms() - stop;
     take_completions(d, false);
-    print_result(d, seconds);
+    if (d->vt->stats != NULL) {
+        d->vt->stats(d->self, print_stat, NULL);
+    }
+    print_result(d, (double)(stop - begin) / 1000);
     return d->n_settled == d->n_events && d->n_wrong == 0 && d->n_open == 0 ? 0 : -1;
 }
 
@@ -393,11 +446,24 @@ static int load(struct drive *d, const char *path, char *const *pairs, size_t n_
     return 0;
 }
 
+static int add_header(struct drive *d, const char *text)
+{
+    const char *equals = strchr(text, '=');
+
+    if (equals == NULL || d->n_own == OWN_MAX) {
+        return -1;
+    }
+    d->own[d->n_own++] =
+        (struct rider_header){.name = {text, (size_t)(equals - text)},
+                              .value = {equals + 1, strlen(equals + 1)}};
+    return 0;
+}
+
 static int parse_arguments(struct drive *d, int argc, char **argv)
 {
     for (int c = 0;
-         (c = getopt(argc, argv, "n:k:s:w:t:a:")) != -1;) { /* NOLINT: one thread */
-        long value = c == 'a' ? 0 : strtol(optarg, NULL, 10);
+         (c = getopt(argc, argv, "n:k:s:w:t:a:H:i:")) != -1;) { /* NOLINT: one thread */
+        long value = strtol(optarg, NULL, 10);
         switch (c) {
         case 'n':
             d->n_events = value;
@@ -406,7 +472,7 @@ static int parse_arguments(struct drive *d, int argc, char **argv)
             d->n_keys = value;
             break;
         case 's':
-            d->size = value;
+            d->sizes = optarg;
             break;
         case 'w':
             d->window = value;
@@ -414,19 +480,26 @@ static int parse_arguments(struct drive *d, int argc, char **argv)
         case 't':
             d->seconds = value;
             break;
+        case 'i':
+            d->idle_s = value;
+            break;
         case 'a':
             d->types = optarg;
+            break;
+        case 'H':
+            if (add_header(d, optarg) < 0) {
+                return -1;
+            }
             break;
         default:
             return -1;
         }
     }
-    return optind < argc && d->n_keys > 0 && d->size >= 0 ? 0 : -1;
+    return optind < argc && d->n_keys > 0 ? 0 : -1;
 }
 
 int main(int argc, char **argv)
 {
-    static char default_type[] = "Test";
     struct drive d = {
         .host = {.struct_size = sizeof(d.host),
                  .destination = "drive",
@@ -437,19 +510,20 @@ int main(int argc, char **argv)
                  .now_ms = now_ms},
         .n_events = 10000,
         .n_keys = 1000,
-        .size = 300,
         .window = 10000,
         .seconds = 60,
-        .types = default_type,
+        .types = "Test",
+        .sizes = "300",
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .changed = PTHREAD_COND_INITIALIZER,
     };
     void *config = NULL;
 
     if (parse_arguments(&d, argc, argv) < 0) {
-        (void)fprintf(stderr, "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE] "
-                              "[-w WINDOW] [-t SECONDS] [-a TYPE,...] ADAPTER.so "
-                              "KEY=VALUE...\n");
+        (void)fprintf(stderr,
+                      "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] "
+                      "[-w WINDOW] [-t SECONDS] [-a TYPE,...] "
+                      "[-H NAME=VALUE] [-i SECONDS] ADAPTER.so KEY=VALUE...\n");
         return 2;
     }
     if (make_keys(&d) < 0 || load(&d, argv[optind], argv + optind + 1,

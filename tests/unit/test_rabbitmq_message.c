@@ -37,10 +37,12 @@ static struct rider_event example(void)
                                 .content_type = text("application/json")};
 }
 
+static const char *prefix = "cloudEvents_";
+
 static int build(const struct rider_event *event, const char *exchange, const char *key)
 {
     char err[160];
-    struct rabbitmq_addressing a;
+    struct rabbitmq_addressing a = {.attribute_prefix = prefix};
     assert_int_equal(template_parse(exchange, &a.exchange, err, sizeof(err)), 0);
     assert_int_equal(template_parse(key, &a.routing_key, err, sizeof(err)), 0);
     memset(&refusal, 0, sizeof(refusal));
@@ -110,6 +112,11 @@ static void prefixes_cloudevents_attributes(void **state)
     assert_int_equal(build(&event, "e", "k"), 0);
     assert_header("cloudEvents_specversion", "1.0");
     assert_header("cloudEvents_source", "/approvals");
+    prefix = "cloudEvents:";
+    assert_int_equal(build(&event, "e", "k"), 0);
+    prefix = "cloudEvents_";
+    assert_header("cloudEvents:specversion", "1.0");
+    assert_null(header("cloudEvents_specversion"));
 }
 
 static void sends_to_the_default_exchange(void **state)
@@ -137,6 +144,40 @@ static void parks_an_address_that_is_too_long(void **state)
     assert_int_equal(build(&event, "e", "k"), 0);
     assert_false(message.properties._flags & AMQP_BASIC_TYPE_FLAG);
     assert_int_equal(header("type")->value.value.bytes.len, 256);
+}
+
+static void parks_an_exchange_that_is_not_utf8(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"\xff",
+                                      "a\x80",
+                                      "\xc3",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\xaf",
+                                      "\xed\xa0\x80",
+                                      "\xe2\x82",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xe2\x82z"};
+    static const char *const good[] = {"a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbfz"};
+    struct rider_event event = example();
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        event.aggregate_type = text(bad[i]);
+        assert_int_equal(build(&event, "{aggregateType}", "k"), -1);
+        assert_int_equal(refusal.outcome, RIDER_UNROUTABLE);
+        assert_int_equal(refusal.why.cause, RIDER_CAUSE_NO_ROUTE);
+    }
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        event.aggregate_type = text(good[i]);
+        assert_int_equal(build(&event, "{aggregateType}", "k"), 0);
+    }
 }
 
 static void rejects_headers_the_protocol_cannot_carry(void **state)
@@ -196,6 +237,7 @@ int main(void)
         cmocka_unit_test(prefixes_cloudevents_attributes),
         cmocka_unit_test(sends_to_the_default_exchange),
         cmocka_unit_test(parks_an_address_that_is_too_long),
+        cmocka_unit_test(parks_an_exchange_that_is_not_utf8),
         cmocka_unit_test(rejects_headers_the_protocol_cannot_carry),
         cmocka_unit_test(the_encoder_takes_what_is_let_through),
     };

@@ -9,6 +9,7 @@ the id we got when we started it.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -27,11 +28,13 @@ class RabbitMQ:
     """One node. Use as a context manager, or call start() and stop().
 
     `settings` are lines of rabbitmq.conf; `tls` is (ca, certificate, key) for a second listener on
-    `tls_port`.
+    `tls_port`; `plugins` are enabled; `definitions` are loaded at each start and have to name the
+    user guest.
     """
 
     def __init__(self, settings: dict[str, str] | None = None,
-                 tls: tuple[str, str, str] | None = None):
+                 tls: tuple[str, str, str] | None = None,
+                 plugins: tuple[str, ...] = (), definitions: dict | None = None):
         self.folder = tempfile.mkdtemp(prefix="postrider-rabbitmq-")
         self.port, self.tls_port = ports.take(), ports.take()
         self._dist_port, self._epmd_port = ports.take(), ports.take()
@@ -40,7 +43,12 @@ class RabbitMQ:
         self._process: subprocess.Popen | None = None
         self._epmd: subprocess.Popen | None = None
         os.mkdir(os.path.join(self.folder, "home"))
-        self._write_config(settings or {}, tls)
+        settings = dict(settings or {})
+        if definitions:
+            settings["load_definitions"] = os.path.join(self.folder, "definitions.json")
+            with open(settings["load_definitions"], "w", encoding="utf-8") as f:
+                json.dump(definitions, f)
+        self._write_config(settings, tls, plugins)
 
     @property
     def url(self) -> str:
@@ -52,7 +60,8 @@ class RabbitMQ:
         assert self._process, "the node is not running"
         return self._process.pid
 
-    def _write_config(self, settings: dict[str, str], tls: tuple[str, str, str] | None) -> None:
+    def _write_config(self, settings: dict[str, str], tls: tuple[str, str, str] | None,
+                      plugins: tuple[str, ...]) -> None:
         lines = {
             "listeners.tcp.1": f"127.0.0.1:{self.port}",
             "log.console": "false",
@@ -72,7 +81,7 @@ class RabbitMQ:
         with open(os.path.join(self.folder, "rabbitmq.conf"), "w", encoding="ascii") as f:
             f.writelines(f"{key} = {value}\n" for key, value in lines.items())
         with open(os.path.join(self.folder, "enabled_plugins"), "w", encoding="ascii") as f:
-            f.write("[].\n")
+            f.write(f"[{','.join(plugins)}].\n")
 
     def _env(self) -> dict[str, str]:
         def inside(name: str) -> str:
@@ -210,14 +219,18 @@ class RabbitMQ:
         with self.channel() as ch:
             return ch.queue_declare(queue, passive=True).method.message_count
 
-    def consume(self, queue: str, quiet: float = 2.0) -> list[tuple]:
+    def consume(self, queue: str, quiet: float = 2.0, limit: int | None = None,
+                arguments: dict | None = None) -> list[tuple]:
         """Takes all messages off a queue, (properties, body) in order, until it is empty for
-        `quiet` seconds."""
-        taken = []
+        `quiet` seconds or `limit` were taken."""
+        taken: list[tuple] = []
+        if limit == 0:
+            return taken
         with self.channel() as ch:
             ch.basic_qos(prefetch_count=2000)
             unacked = 0
-            for method, properties, body in ch.consume(queue, inactivity_timeout=quiet):
+            for method, properties, body in ch.consume(queue, inactivity_timeout=quiet,
+                                                       arguments=arguments):
                 if method is None:
                     break
                 taken.append((properties, body))
@@ -225,6 +238,8 @@ class RabbitMQ:
                 if len(taken) % 1000 == 0:
                     ch.basic_ack(unacked, multiple=True)
                     unacked = 0
+                if len(taken) == limit:
+                    break
             if unacked:
                 ch.basic_ack(unacked, multiple=True)
             ch.cancel()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""driver.py - adapter_drive as a running process, and a check of what arrived."""
+
+import json
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+BUILD = pathlib.Path(os.environ.get("POSTRIDER_BUILD", "build"))
+PROGRAM = BUILD / "tests/brokers/adapter_drive"
+
+# enum rider_cause, in its order
+CAUSES = ("none unreachable timeout tls auth destination_blocked topic_missing no_route queue_full too_large"
+          " invalid_payload rejected_4xx failed_5xx redirect rate_limited gone_410 blocked_address"
+          " secret_undecryptable adapter_fault unknown").split()
+
+
+class Drive:
+    """A running adapter_drive. `types`, `sizes` and `headers` may be bytes."""
+
+    def __init__(self, adapter: str, *options, n: int = 1000, k: int = 100, t: int = 120, idle: int = 0,
+                 types=b"Test", sizes="300", headers=()):
+        words = [str(PROGRAM), "-n", str(n), "-k", str(k), "-s", str(sizes), "-t", str(t), "-i", str(idle),
+                 "-a", types]
+        for header in headers:
+            words += ["-H", header]
+        self.n = n
+        self.log: list[str] = []
+        self._process = subprocess.Popen([*words, str(BUILD / f"adapters/postrider-{adapter}.so"), *options],
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                         errors="replace")
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stderr:
+            self.log.append(f"{time.monotonic():.3f} {line.rstrip()}")
+
+    def saw(self, text: str) -> bool:
+        """Whether `text` is in the log."""
+        return any(text in line for line in self.log)
+
+    def saw_health(self, state: str, cause: str = "") -> bool:
+        """Whether health was once `state`, for `cause` if given."""
+        return self.saw(f"health {state} cause {CAUSES.index(cause) if cause else ''}")
+
+    def ended(self, outcome: str, cause: str) -> str | None:
+        """The adapter's words about the first event that ended so."""
+        start = f"ended {outcome} cause {CAUSES.index(cause)} code "
+        return next((line.partition(start)[2] for line in self.log if start in line), None)
+
+    def result(self, ok: bool = True) -> dict:
+        """Waits for the end and returns the counts, with `causes` by name and the adapter's `stats`.
+        `ok`: everything was settled."""
+        out = self._process.stdout.read()
+        status = self._process.wait()
+        self._reader.join()
+        assert out, self.log
+        counts = json.loads(out)
+        print(counts, *self.log[:40], "...", *self.log[40:][-20:], sep="\n")
+        assert counts["wrong"] == 0, counts
+        assert (status == 0) == ok, (counts, self.log)
+        counts["n"] = self.n
+        counts["causes"] = {CAUSES[int(number)]: n for number, n in counts["causes"].items()}
+        stats = (line.partition(" stat ")[2].split() for line in self.log if " stat " in line)
+        counts["stats"] = {name: int(value) for name, value in stats}
+        return counts
+
+
+def body_of(key: str, seq: int, size: int) -> bytes:
+    """The bytes that adapter_drive sends."""
+    text = f'{{"key":"{key}","seq":{seq},"pad":"'
+    return (text + "x" * (size - 2 - len(text)) + '"}').encode()
+
+
+def check_bodies(bodies, n: int, k: int, duplicates: bool = False, size: int = 300) -> int:
+    """All n events of k keys are there with their bytes; each key is in order, where only the last event
+    of it may come again. Returns the number of repetitions."""
+    last: dict[str, int] = {}
+    repeats = 0
+    for body in bodies:
+        event = json.loads(body)
+        key, seq = event["key"], event["seq"]
+        assert body == body_of(key, seq, size)
+        if seq == last.get(key):
+            repeats += 1
+        else:
+            assert seq == last.get(key, -1) + 1, f"{key}: {seq} after {last.get(key)}"
+            last[key] = seq
+    assert sum(seq + 1 for seq in last.values()) == n
+    assert len(last) == k
+    assert duplicates or repeats == 0, f"{repeats} repetitions"
+    return repeats
