@@ -28,7 +28,7 @@ static const struct timeval no_wait = {0, 0};
 void rabbitmq_conn_explain_status(int status, struct rabbitmq_failure *why)
 {
     uint32_t cause = RIDER_CAUSE_UNREACHABLE;
-    if (status == AMQP_STATUS_TIMEOUT) {
+    if (status == AMQP_STATUS_TIMEOUT || status == AMQP_STATUS_HEARTBEAT_TIMEOUT) {
         cause = RIDER_CAUSE_TIMEOUT;
     } else if (status <= AMQP_STATUS_SSL_ERROR &&
                status > AMQP_STATUS_SSL_ERROR - 0x100) {

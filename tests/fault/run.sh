@@ -7,12 +7,13 @@
 #   takeover    time from a signal to the first delivery by another process
 #   isolation   a healthy destination beside a dead and a slow one
 #   reloads     configuration reloads under load, half of them with a bad file
+#   rabbitmq_soak  a million events through the RabbitMQ adapter; --kills ends the broker under it
 #   mutants     builds the two negative controls and wants the kill loop's checker to find them
 #   all         everything above with the sizes of the report, about 20 minutes
 # Without --build the folder is build/, which is built first.
 set -eu
 
-usage() { sed -n '5,12s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '5,13s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 
 cd "$(dirname "$0")/../.."
 # The Debian packages of the tests belong to Debian's Python.
@@ -50,7 +51,7 @@ fi
 script=$1
 shift
 case $script in
-kill_loop | takeover | isolation | reloads) run "$script" "$@" ;;
+kill_loop | takeover | isolation | reloads | rabbitmq_soak) run "$script" "$@" ;;
 mutants) mutants "$@" ;;
 all)
     failed=
@@ -58,6 +59,7 @@ all)
     run takeover --rounds 50 || failed="$failed takeover"
     run isolation || failed="$failed isolation"
     run reloads --rounds 300 || failed="$failed reloads"
+    run rabbitmq_soak --kills 5 || failed="$failed rabbitmq_soak"
     mutants || failed="$failed mutants"
     [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
     ;;

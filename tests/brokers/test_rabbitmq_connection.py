@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RabbitMQ adapter's connections: credentials, TLS, hosts, heartbeats, alarms, brokers that hang, restart
+or are killed. What each fault becomes is the table in docs/rabbitmq.md.
+"""
+
+import uuid
+
+import pytest
+
+from conftest import WEAK_PASSWORD
+from driver import Drive, check_bodies
+from faults import injects
+from harness import ports
+from harness.certificates import Authority
+from harness.tcp_proxy import TcpProxy
+from harness.wait import wait_until
+
+
+@pytest.fixture
+def queue(rabbitmq) -> str:
+    """A durable queue of this test."""
+    name = f"q{uuid.uuid4().hex[:8]}"
+    rabbitmq.declare(name)
+    return name
+
+
+def drive(queue: str, *options, **kwargs) -> Drive:
+    return Drive("rabbitmq", "exchange=", f"routing_key={queue}", *options, **kwargs)
+
+
+def bodies(broker, queue: str) -> list[bytes]:
+    return [body for _, body in broker.consume(queue, limit=broker.length(queue))]
+
+
+def wait_fault(d: Drive, fault) -> None:
+    wait_until(lambda: fault.check(d), f"{fault.outcome} {fault.cause}", 30)
+
+
+def check_down(d: Drive, fault) -> None:
+    """Nothing is delivered, the cause is named, health is down and stop() does not hang."""
+    counts = d.result(ok=False)
+    assert fault.check(d), d.log
+    assert counts["delivered"] == 0 and set(counts["causes"]) <= {fault.cause, "unreachable"}
+    assert d.saw_health("down", fault.cause) and counts["stop_ms"] < 6000
+
+
+# --- credentials
+
+
+@injects("the password is wrong", "the virtual host does not exist", "the user may not enter the virtual host")
+def test_credentials_are_named_and_not_shown(rabbitmq, queue, fault):
+    password, vhost = WEAK_PASSWORD, "/"
+    if "password" in fault.name:
+        password = "battery staple"
+    else:
+        vhost = "nowhere" if "exist" in fault.name else "closed"
+    d = drive(queue, f"hosts=127.0.0.1:{rabbitmq.port}", "username=weak", f"password={password}",
+              f"vhost={vhost}", t=2)
+    check_down(d, fault)
+    assert not d.saw(password)
+
+
+# --- TLS
+
+
+def tls(broker, host: str = "localhost") -> list[str]:
+    return [f"hosts={host}:{broker.tls_port}", "tls=true", "username=guest", "password=guest"]
+
+
+def files(authority, certificate=None) -> list[str]:
+    words = [f"ca_file={authority.ca}"]
+    return words + [f"cert_file={certificate[0]}", f"key_file={certificate[1]}"] if certificate else words
+
+
+def test_tls_with_verification(rabbitmq, queue, authority, client_certificate):
+    counts = drive(queue, *tls(rabbitmq), *files(authority, client_certificate), n=10000, k=1000).result()
+    assert counts["delivered"] == 10000 and counts["stats"]["connections_total"] == 1
+    check_bodies(bodies(rabbitmq, queue), 10000, 1000)
+
+
+def test_external_takes_the_user_from_the_certificate(rabbitmq, queue, authority, client_certificate):
+    words = [f"hosts=localhost:{rabbitmq.tls_port}", "tls=true", "auth=external"]
+    d = drive(queue, *words, *files(authority, client_certificate), n=2000, idle=2)
+    wait_until(lambda: d.saw_health("up"), "connected")
+    assert "rider" in rabbitmq.ctl("list_connections", "user")
+    assert d.result()["delivered"] == 2000
+
+
+@injects("the certificate is of another authority")
+def test_another_authority(rabbitmq, queue, tmp_path, client_certificate, fault):
+    other = Authority(tmp_path, "other")
+    check_down(drive(queue, *tls(rabbitmq), *files(other, client_certificate), t=2), fault)
+
+
+@injects("the certificate is for another name")
+def test_another_host_name(rabbitmq, queue, authority, client_certificate, fault):
+    check_down(drive(queue, *tls(rabbitmq, "127.0.0.1"), *files(authority, client_certificate), t=2), fault)
+
+
+@injects("the broker wants a client certificate")
+def test_no_client_certificate(rabbitmq, queue, authority, fault):
+    check_down(drive(queue, *tls(rabbitmq), *files(authority), t=2), fault)
+
+
+@injects("the port speaks no TLS")
+def test_a_plain_port(rabbitmq, queue, authority, fault):
+    words = [f"hosts=localhost:{rabbitmq.port}", "tls=true", *files(authority)]
+    check_down(drive(queue, *words, t=2), fault)
+
+
+# --- hosts, heartbeats, peers that hang
+
+
+@injects("nobody listens")
+def test_nobody_listens(queue, fault):
+    port = ports.take()
+    check_down(drive(queue, f"url=amqp://127.0.0.1:{port}", t=2), fault)
+    ports.release(port)
+
+
+def test_a_list_of_hosts_is_gone_through(rabbitmq, queue):
+    dead = ports.take()
+    with TcpProxy(rabbitmq.port) as one, TcpProxy(rabbitmq.port) as two:
+        hosts = ",".join(f"127.0.0.1:{p}" for p in (dead, one.port, two.port))
+        d = drive(queue, f"hosts={hosts}", "username=guest", "password=guest", n=15000, k=2000)
+        for before in range(3):
+            wait_until(lambda: one.accepted + two.accepted > before and rabbitmq.length(queue) > 2000 * before,
+                       "connected to a host that is there")
+            one.cut()
+            two.cut()
+        counts = d.result()
+    ports.release(dead)
+    assert one.accepted and two.accepted and counts["stats"]["connections_total"] >= 4
+    assert counts["delivered"] == 15000 and counts["rejected"] == counts["retry"] == 0
+    check_bodies(bodies(rabbitmq, queue), 15000, 2000, duplicates=True)
+
+
+def test_heartbeats_are_served_while_idle(rabbitmq, queue):
+    """The broker closes a connection after two intervals of silence, that is 2 s."""
+    counts = drive(queue, f"url={rabbitmq.url}", "heartbeat=1s", idle=6).result()
+    assert counts["delivered"] == 1000 and counts["causes"] == {}
+    assert counts["stats"]["connections_total"] == 1
+
+
+@injects("the peer accepts and says nothing")
+def test_a_peer_that_says_nothing(rabbitmq, queue, fault):
+    with TcpProxy(rabbitmq.port) as wire:
+        wire.hold()
+        check_down(drive(queue, f"url=amqp://127.0.0.1:{wire.port}", "connect_timeout=1s", t=3), fault)
+
+
+@injects("the peer hangs", "the peer reads no more")
+def test_a_peer_that_hangs(rabbitmq, queue, fault):
+    """Bodies are large enough to fill the buffers between us and a peer that does not read."""
+    hangs = "hangs" in fault.name
+    with TcpProxy(rabbitmq.port) as wire:
+        d = drive(queue, f"url=amqp://127.0.0.1:{wire.port}", "heartbeat=1s",
+                  f"confirm_timeout={'60s' if hangs else '2s'}", n=4000, k=2000, sizes="16384")
+        wait_until(lambda: rabbitmq.length(queue) > 200, "events flow")
+        wire.hold(*([] if hangs else ["up"]))
+        wait_fault(d, fault)
+        wire.cut()
+        wire.release()
+        counts = d.result()
+    assert counts["delivered"] == 4000 and counts["rejected"] == counts["retry"] == 0
+    check_bodies(bodies(rabbitmq, queue), 4000, 2000, duplicates=True, size=16384)
+
+
+@injects("the peer reads no more")
+def test_stop_is_in_time_although_the_peer_hangs(rabbitmq, queue, fault):
+    with TcpProxy(rabbitmq.port) as wire:
+        d = drive(queue, f"url=amqp://127.0.0.1:{wire.port}", n=40000, k=2000, sizes="16384", t=3)
+        wait_until(lambda: rabbitmq.length(queue) > 200, "events flow")
+        wire.hold("up")
+        counts = d.result(ok=False)
+    assert counts["stop_ms"] < 6000 and counts["maybe"] > 0
+    assert fault.outcome in counts
+
+
+# --- alarms, operators, crashes
+
+
+def test_a_memory_alarm_is_shown_and_waited_for(rabbitmq, queue):
+    d = drive(queue, f"url={rabbitmq.url}", n=20000, k=2000, idle=1)
+    wait_until(lambda: rabbitmq.length(queue) > 100, "events flow")
+    rabbitmq.block_publishers()
+    try:
+        wait_until(lambda: d.saw_health("degraded", "destination_blocked"), "the alarm is shown")
+        assert d.saw("the broker blocks publishers: low on memory")
+        rabbitmq.declare(f"{queue}.late")
+        stopped = drive(f"{queue}.late", f"url={rabbitmq.url}", t=2).result(ok=False)
+        assert stopped["delivered"] == 0 and stopped["unavailable"] > 0 and stopped["stop_ms"] < 6000
+    finally:
+        rabbitmq.unblock_publishers()
+    counts = d.result()
+    assert counts["delivered"] == 20000 and counts["causes"] == {} and counts["maybe"] == 0
+    assert counts["stats"]["connections_total"] == 1
+    check_bodies(bodies(rabbitmq, queue), 20000, 2000)
+
+
+@injects("an operator closes the connection")
+def test_an_operator_closes_the_connection(rabbitmq, queue, fault):
+    d = drive(queue, f"url={rabbitmq.url}", n=4000, k=2000, idle=5)
+    wait_until(lambda: rabbitmq.length(queue) >= 2000, "events flow")
+    rabbitmq.ctl("close_all_connections", "maintenance")
+    counts = d.result()
+    assert counts["delivered"] == 4000 and counts["stats"]["connections_total"] == 2
+    assert d.saw("320") and set(counts["causes"]) <= {fault.cause}
+    check_bodies(bodies(rabbitmq, queue), 4000, 2000, duplicates=True)
+
+
+@injects("the broker is killed")
+def test_a_kill_and_a_restart_lose_nothing(rabbitmq, queue, fault):
+    """The loop of kills is tests/fault/rabbitmq_soak.py."""
+    n, k = 30000, 4000
+    d = drive(queue, f"url={rabbitmq.url}", n=n, k=k, t=240)
+    seen = 0
+    for stop in (rabbitmq.kill, rabbitmq.shut_down):
+        wait_until(lambda: rabbitmq.length(queue) > seen + 1000, "events flow")
+        stop()
+        wait_fault(d, fault)
+        rabbitmq.start()
+        seen = rabbitmq.length(queue)
+    counts = d.result()
+    assert counts["delivered"] == n and counts["rejected"] == counts["retry"] == 0
+    assert set(counts["causes"]) <= {"unreachable", "timeout", "no_route"}
+    repeats = check_bodies(bodies(rabbitmq, queue), n, k, duplicates=True)
+    print("duplicates", repeats, "in doubt", counts["maybe"])
+    assert repeats <= counts["maybe"]
