@@ -150,5 +150,7 @@ if [ -z "$filter" ]; then
     run_pytest contract
 fi
 heading "Integration tests: the relay on real servers"
-run_pytest integration ${filter:+-k "$filter"}
+# Most of their time is waiting; a file stays whole, since its tests share servers.
+workers=$((jobs < 4 ? jobs : 4))
+run_pytest integration -n "$workers" --dist loadfile ${filter:+-k "$filter"}
 finish
