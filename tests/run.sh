@@ -40,6 +40,8 @@ root=$PWD
 results=$root/build/results
 failed_stages=
 jobs=$(nproc 2>/dev/null || echo 2)
+# Tests on servers mostly wait. A file stays whole, since its tests share servers.
+workers=$((jobs < 4 ? jobs : 4))
 # The Debian packages of the tests belong to Debian's Python, whatever else is in the PATH.
 python=/usr/bin/python3
 
@@ -146,9 +148,9 @@ fi
 
 if [ -z "$filter" ]; then
     heading "Adapters against real brokers, a faulty receiver and other people's verifiers"
-    run_pytest brokers
+    run_pytest brokers -n "$workers" --dist loadfile
     run_pytest contract
 fi
 heading "Integration tests: the relay on real servers"
-run_pytest integration ${filter:+-k "$filter"}
+run_pytest integration -n "$workers" --dist loadfile ${filter:+-k "$filter"}
 finish

@@ -2,8 +2,8 @@
 /*
  * headers.c - builds the header list of an event.
  *
- * Values are borrowed from the event; the version, the instant and prefixed
- * names, which it does not hold as text, go into the list's scratch space. A
+ * Values are borrowed from the event; the version, the instant, prefixed names
+ * and extras, which it does not hold as text, go into the list's scratch space. A
  * full list or scratch is an error, never a shorter list.
  *
  * Not here: encoding for a transport (percent-encoding, AMQP field types).
@@ -73,14 +73,21 @@ static bool add_details(struct headers *h, const struct rider_event *event)
            add(h, text_bytes("aggregateId"), event->aggregate_id);
 }
 
-/* A binary CloudEvent is not one without its content type. */
+static struct rider_bytes id_name(const struct header_style *style)
+{
+    return text_bytes(style->id_name != NULL ? style->id_name : "eventId");
+}
+
+/* A CloudEvent is recognised by its content type. */
 static bool add_standard(struct headers *h, const struct rider_event *event,
                          const struct header_style *style)
 {
-    bool with_type = style->content_type_name != NULL &&
-                     (!style->id_only || event->envelope == RIDER_ENVELOPE_CE_BINARY);
+    bool cloudevent = event->envelope == RIDER_ENVELOPE_CE_BINARY ||
+                      event->envelope == RIDER_ENVELOPE_CE_STRUCTURED;
+    bool with_type =
+        style->content_type_name != NULL && (!style->id_only || cloudevent);
 
-    return add(h, text_bytes("eventId"), event->id) &&
+    return add(h, id_name(style), event->id) &&
            (style->id_only || add_details(h, event)) &&
            (!with_type ||
             add(h, text_bytes(style->content_type_name), event->content_type));
@@ -94,6 +101,31 @@ static bool add_attributes(struct headers *h, const struct rider_event *event,
 
         if (!keep(h, style->attribute_prefix, event->attributes[i].name, &name) ||
             !add(h, name, event->attributes[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* An extra whose value turns out empty is left out, like an aggregate type. */
+static bool add_extras(struct headers *h, const struct rider_event *event,
+                       const struct header_style *style)
+{
+    char why[128];
+
+    for (size_t i = 0; i < style->n_extras; i++) {
+        char *at = h->scratch + h->scratch_used;
+        size_t room = sizeof(h->scratch) - h->scratch_used;
+        ssize_t len = room == 0 ? -1
+                                : template_expand(&style->extras[i].value, event, at,
+                                                  room, why, sizeof(why));
+
+        if (len < 0) {
+            return false;
+        }
+        h->scratch_used += (size_t)len;
+        if (len > 0 &&
+            !add(h, style->extras[i].name, (struct rider_bytes){at, (size_t)len})) {
             return false;
         }
     }
@@ -126,6 +158,26 @@ static bool add_writers(struct headers *h, const struct rider_event *event)
     return true;
 }
 
+bool headers_are_ours(const struct header_style *style, struct rider_bytes name)
+{
+    static const char *const details[] = {"type", "version", "occurredAt",
+                                          "aggregateType", "aggregateId"};
+    struct headers h = {.n = 0};
+    size_t prefix = strlen(style->attribute_prefix);
+
+    (void)add(&h, id_name(style), (struct rider_bytes){0});
+    if (style->content_type_name != NULL) {
+        (void)add(&h, text_bytes(style->content_type_name), (struct rider_bytes){0});
+    }
+    for (size_t i = 0; !style->id_only && i < sizeof(details) / sizeof(details[0]);
+         i++) {
+        (void)add(&h, text_bytes(details[i]), (struct rider_bytes){0});
+    }
+    return taken(&h, h.n, name) ||
+           (name.len >= prefix &&
+            strncasecmp(name.data, style->attribute_prefix, prefix) == 0);
+}
+
 int headers_build(struct headers *h, const struct rider_event *event,
                   const struct header_style *style, char *err, size_t err_size)
 {
@@ -134,7 +186,7 @@ int headers_build(struct headers *h, const struct rider_event *event,
     if (add_standard(h, event, style) &&
         (event->envelope != RIDER_ENVELOPE_CE_BINARY ||
          add_attributes(h, event, style)) &&
-        add_writers(h, event)) {
+        add_extras(h, event, style) && add_writers(h, event)) {
         return 0;
     }
     (void)snprintf(err, err_size,

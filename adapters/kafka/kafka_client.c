@@ -311,13 +311,15 @@ int kafka_client_create(const struct rider_host *host,
     c->delivery.config = config;
     c->delivery.to = &c->to;
     c->delivery.status = &c->status;
-    rc = kafka_addressing_init(&c->to, config->topic, config->key,
+    rc = kafka_addressing_init(&c->to, &config->shape, &config->properties,
                                strtoul(max_bytes, NULL, 10), err, err_size);
+    if (rc == 0) {
+        rc = kafka_options_check(config, host->destination, err, err_size);
+    }
     if (rc != 0) {
         kafka_client_destroy(c);
         return rc;
     }
-    c->to.id_only = config->headers == KAFKA_HEADERS_ID;
     *ret = c;
     return 0;
 }

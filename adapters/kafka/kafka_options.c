@@ -12,6 +12,7 @@
 #include "kafka/kafka_options.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,28 +25,53 @@
         .offset = RIDER_FIELD(CONFIG, member, const char *), .help = (text)  \
     }
 
-/* In the order of enum kafka_headers_choice. */
-static const char *const headers_choices[] = {"all", "id", NULL};
+/* In the order of enum kafka_headers_choice and of enum kafka_time. */
+static const char *const headers_choices[] = {"all", "id", "debezium", NULL};
+static const char *const times[] = {"sent", "occurred", NULL};
 
 const struct rider_option kafka_options[] = {
     {.name = "topic",
      .type = RIDER_TEMPLATE,
      .flags = RIDER_OPT_REQUIRED,
-     .offset = RIDER_FIELD(CONFIG, topic, const char *),
+     .offset = RIDER_FIELD(CONFIG, shape.topic, const char *),
      .help = "Topic of an event, for example \"events.{aggregateType}\"."},
     {.name = "key",
      .type = RIDER_TEMPLATE,
-     .offset = RIDER_FIELD(CONFIG, key, const char *),
+     .offset = RIDER_FIELD(CONFIG, shape.key, const char *),
      .default_value = "{aggregateId}",
      .help = "Message key, which selects the partition; an empty one is sent as "
              "no key."},
     {.name = "headers",
      .type = RIDER_ENUM,
-     .offset = RIDER_FIELD(CONFIG, headers, uint32_t),
+     .offset = RIDER_FIELD(CONFIG, shape.headers, uint32_t),
      .default_value = "all",
      .choices = headers_choices,
      .help = "`id` sends the header eventId alone, which costs half as much as `all`; "
-             "CloudEvents attributes and the writer's own headers are sent anyway."},
+             "`debezium` sends it as id, as Debezium's outbox event router does; "
+             "CloudEvents attributes and the writer's own headers are sent anyway. "
+             "A key `header.NAME` adds a header, whose value is a template."},
+    {.name = "partition",
+     .type = RIDER_TEMPLATE,
+     .offset = RIDER_FIELD(CONFIG, shape.partition, const char *),
+     .help = "Number of the partition, for example \"{aggregateId}\" where ids are "
+             "such numbers; by default the partitioner hashes the key."},
+    {.name = "timestamp",
+     .type = RIDER_ENUM,
+     .offset = RIDER_FIELD(CONFIG, shape.timestamp, uint32_t),
+     .default_value = "sent",
+     .choices = times,
+     .help = "Time of the record; with `occurred` the broker deletes events at once "
+             "that are older than the topic's retention when they are sent."},
+    {.name = "tombstone",
+     .type = RIDER_STRING,
+     .offset = RIDER_FIELD(CONFIG, shape.tombstone, const char *),
+     .help = "Patterns of event types, separated by spaces, that are sent with a null "
+             "value, for compacted topics: \"*.deleted\"."},
+    {.name = "tombstone_on_null",
+     .type = RIDER_BOOL,
+     .offset = RIDER_FIELD(CONFIG, shape.tombstone_on_null, bool),
+     .default_value = "false",
+     .help = "Sends an event whose payload is JSON null with a null value."},
     SECRET("sasl.password", sasl_password, "Password for SASL PLAIN and SCRAM."),
     SECRET("ssl.key.password", ssl_key_password, "Passphrase of the private key."),
     SECRET("ssl.key.pem", ssl_key_pem, "Private key in PEM form."),
@@ -82,6 +108,12 @@ static const struct rider_property defaults[] = {
 static const struct rider_property single_overrides[] = {
     {"batch.num.messages", "1"},
     {"linger.ms", "0"},
+};
+
+/* No broker is asked, no name resolved. */
+static const struct rider_property trial_overrides[] = {
+    {"bootstrap.servers", ""},
+    {"log_level", "0"},
 };
 
 /* Properties with a fixed value (`allowed`, "|"-separated; NULL: none). */
@@ -183,14 +215,20 @@ static int check_brokers(const struct rider_properties *properties, char *err,
     return fail(err, err_size, "bootstrap.servers", "is required");
 }
 
+static bool is_header(const struct rider_property *property)
+{
+    return strncmp(property->name, KAFKA_EXTRA, strlen(KAFKA_EXTRA)) == 0;
+}
+
 static int set_all(rd_kafka_conf_t *conf, const struct rider_property *items, size_t n,
                    char *err, size_t err_size)
 {
     for (size_t i = 0; i < n; i++) {
         char why[256];
 
-        if (rd_kafka_conf_set(conf, items[i].name, items[i].value, why, sizeof(why)) !=
-            RD_KAFKA_CONF_OK) {
+        if (!is_header(&items[i]) &&
+            rd_kafka_conf_set(conf, items[i].name, items[i].value, why, sizeof(why)) !=
+                RD_KAFKA_CONF_OK) {
             return fail(err, err_size, items[i].name, why);
         }
     }
@@ -247,6 +285,11 @@ static int fill(rd_kafka_conf_t *conf, const struct kafka_config *config,
                      sizeof(single_overrides) / sizeof(single_overrides[0]), err,
                      err_size);
     }
+    if (rc == 0 && role == KAFKA_TRIAL) {
+        rc = set_all(conf, trial_overrides,
+                     sizeof(trial_overrides) / sizeof(trial_overrides[0]), err,
+                     err_size);
+    }
     if (rc == 0) {
         rc = check_timeout(conf, err, err_size);
     }
@@ -273,6 +316,31 @@ int kafka_options_conf(const struct kafka_config *config, const char *destinatio
         return rc;
     }
     *ret = conf;
+    return 0;
+}
+
+int kafka_options_check(const struct kafka_config *config, const char *destination,
+                        char *err, size_t err_size)
+{
+    rd_kafka_conf_t *conf = NULL;
+    char text[400];
+    int rc = kafka_options_conf(config, destination, KAFKA_TRIAL, &conf, err, err_size);
+
+    if (rc != 0) {
+        return rc;
+    }
+    kafka_options_get(conf, "sasl.oauthbearer.method", text, sizeof(text));
+    if (strcmp(text, "oidc") == 0 || number(conf, "test.mock.num.brokers") > 0) {
+        rd_kafka_conf_destroy(conf); /* such a handle asks for a token, or listens */
+        return 0;
+    }
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+    if (rk == NULL) {
+        (void)snprintf(err, err_size, "librdkafka refuses these properties: %s", text);
+        rd_kafka_conf_destroy(conf);
+        return EINVAL;
+    }
+    rd_kafka_destroy(rk);
     return 0;
 }
 

@@ -145,10 +145,11 @@ rd_kafka_resp_err_t kafka_producer_send(struct kafka_producer *p,
     /* The library's argument macros are GNU expressions, hence the plain tags. */
     rd_kafka_resp_err_t err = rd_kafka_producev(
         p->rk, RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_MSGFLAGS, 0,
-        RD_KAFKA_VTYPE_VALUE, without_const(m->event->body.data), m->event->body.len,
-        RD_KAFKA_VTYPE_KEY, without_const(m->key), m->key_len, RD_KAFKA_VTYPE_TIMESTAMP,
-        m->timestamp_ms, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE,
-        without_const(m->event), RD_KAFKA_VTYPE_END);
+        RD_KAFKA_VTYPE_PARTITION, m->partition, RD_KAFKA_VTYPE_VALUE,
+        without_const(m->value.data), m->value.len, RD_KAFKA_VTYPE_KEY,
+        without_const(m->key), m->key_len, RD_KAFKA_VTYPE_TIMESTAMP, m->timestamp_ms,
+        RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_OPAQUE, without_const(m->event),
+        RD_KAFKA_VTYPE_END);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }

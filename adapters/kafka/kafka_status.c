@@ -54,10 +54,21 @@ bool kafka_status_delivered(struct kafka_status *s, uint64_t now_ms)
     return news;
 }
 
+/* With TLS 1.3 a broker refuses a client's certificate only after the handshake:
+ * the library then reports a broken connection and the alert in its text. */
+static uint32_t cause_of(rd_kafka_resp_err_t err, const char *text)
+{
+    uint32_t cause = kafka_report_connection_cause(err);
+
+    return cause == RIDER_CAUSE_UNREACHABLE && strstr(text, "SSL alert") != NULL
+               ? (uint32_t)RIDER_CAUSE_TLS
+               : cause;
+}
+
 bool kafka_status_error(struct kafka_status *s, rd_kafka_resp_err_t err,
                         const char *text)
 {
-    uint32_t cause = kafka_report_connection_cause(err);
+    uint32_t cause = cause_of(err, text);
     bool news = false;
 
     if (cause == RIDER_CAUSE_NONE) {

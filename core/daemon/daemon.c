@@ -178,6 +178,27 @@ static int restart_membership(struct daemon *d, const struct source_settings *ne
                              &d->membership, err);
 }
 
+/* Listeners stay as they were opened: to close one would cut off who is asking. */
+static void warn_of_listeners(const struct settings *now, const struct settings *next)
+{
+    const struct {
+        const char *key, *now, *next;
+    } fixed[] = {
+        {"ops.listen", now->ops.listen, next->ops.listen},
+        {"api.listen", now->api.listen, next->api.listen},
+        {"api.token_file", now->api.token_file, next->api.token_file},
+    };
+
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        const char *a = fixed[i].now == NULL ? "" : fixed[i].now;
+        const char *b = fixed[i].next == NULL ? "" : fixed[i].next;
+        if (strcmp(a, b) != 0) {
+            log_warn("config", "config.restart_needed",
+                     "%s has changed: it takes a restart, ignoring", fixed[i].key);
+        }
+    }
+}
+
 static int take_over(struct daemon *d, struct configuration *next,
                      struct rider_error *err)
 {
@@ -194,13 +215,7 @@ static int take_over(struct daemon *d, struct configuration *next,
         configuration_unref(next);
         return rc;
     }
-    if (next->settings->ops.listen != NULL &&
-        d->configuration->settings->ops.listen != NULL &&
-        strcmp(next->settings->ops.listen, d->configuration->settings->ops.listen) !=
-            0) {
-        log_warn("config", "config.restart_needed",
-                 "ops.listen has changed: it takes a restart, ignoring");
-    }
+    warn_of_listeners(d->configuration->settings, next->settings);
     monitor_set_source(d->report.monitor, next->settings->source.dsn,
                        next->settings->source.retention_ms);
     set_log(next->settings);

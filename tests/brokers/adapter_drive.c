@@ -10,7 +10,7 @@
  * so that a consumer can check order and completeness. Whatever is not delivered
  * or rejected is offered again after 500 ms. Keys take the aggregate types in
  * turn, and sizes likewise. -H adds a writer's header, -i offers nothing for a while after the first
- * half. Ends when all is settled or the time is over, prints one JSON object, and
+ * half. Ends when all is settled, the time is over or SIGTERM comes, prints one JSON object, and
  * writes changes of health, the first failure of each kind and the adapter's
  * statistics to standard error.
  */
@@ -21,6 +21,7 @@
 #include <dlfcn.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -378,6 +379,17 @@ static void print_result(const struct drive *d, double seconds)
     (void)printf("}}\n");
 }
 
+/* SIGTERM is blocked in all threads and only looked at. */
+static bool asked_to_end(void)
+{
+    sigset_t term;
+    struct timespec now = {0};
+
+    (void)sigemptyset(&term);
+    (void)sigaddset(&term, SIGTERM);
+    return sigtimedwait(&term, NULL, &now) == SIGTERM;
+}
+
 static void print_stat(void *arg, const char *name, int is_counter, double value)
 {
     (void)arg;
@@ -397,7 +409,7 @@ static int run(struct drive *d)
         return -1;
     }
     bool full = false;
-    while (d->n_settled < d->n_events && clock_mono_ms() < end) {
+    while (d->n_settled < d->n_events && clock_mono_ms() < end && !asked_to_end()) {
         bool idle = full || d->n_ready == 0 || d->n_open >= d->window || is_idle(d);
         take_completions(d, idle);
         full = !offer(d);
@@ -518,7 +530,11 @@ int main(int argc, char **argv)
         .changed = PTHREAD_COND_INITIALIZER,
     };
     void *config = NULL;
+    sigset_t term;
 
+    (void)sigemptyset(&term);
+    (void)sigaddset(&term, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &term, NULL);
     if (parse_arguments(&d, argc, argv) < 0) {
         (void)fprintf(stderr,
                       "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] "

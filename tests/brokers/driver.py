@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import threading
 import time
@@ -11,10 +12,16 @@ import time
 BUILD = pathlib.Path(os.environ.get("POSTRIDER_BUILD", "build"))
 PROGRAM = BUILD / "tests/brokers/adapter_drive"
 
-# enum rider_cause, in its order
-CAUSES = ("none unreachable timeout tls auth destination_blocked topic_missing no_route queue_full too_large"
-          " invalid_payload rejected_4xx failed_5xx redirect rate_limited gone_410 blocked_address"
-          " secret_undecryptable adapter_fault unknown").split()
+
+def _causes() -> list[str]:
+    """The words of enum rider_cause, by number."""
+    header = pathlib.Path(__file__).resolve().parents[2] / "include/postrider/publisher.h"
+    text = header.read_text("utf-8")
+    names = re.findall(r"RIDER_CAUSE_(\w+)", text[text.index("enum rider_cause {"):])
+    return [name.lower() for name in names[:names.index("UNKNOWN") + 1]]
+
+
+CAUSES = _causes()
 
 
 class Drive:
@@ -42,9 +49,17 @@ class Drive:
         """Whether `text` is in the log."""
         return any(text in line for line in self.log)
 
-    def saw_health(self, state: str, cause: str = "") -> bool:
-        """Whether health was once `state`, for `cause` if given."""
-        return self.saw(f"health {state} cause {CAUSES.index(cause) if cause else ''}")
+    def is_down(self, cause: str, state: str = "down") -> bool:
+        """Whether health() named this cause."""
+        return self.saw(f"health {state} cause {CAUSES.index(cause)}:")
+
+    def running(self) -> bool:
+        """Whether it still has events to send, or to settle."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ends it as if its time were over."""
+        self._process.terminate()
 
     def ended(self, outcome: str, cause: str) -> str | None:
         """The adapter's words about the first event that ended so."""

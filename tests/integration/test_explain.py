@@ -104,7 +104,7 @@ def test_the_record_of_kafka(relayed, topic, envelope):
     lines = relayed(topic, envelope)
     got, = topic.broker.consume_all(topic.topic)
     assert (got.topic, got.key, got.value) == (lines["topic"], lines["key"].encode(), lines["body"].encode())
-    assert str(got.timestamp_ms) == lines["timestamp"]
+    assert lines["timestamp"] == "(when it is sent)" and got.timestamp_ms > 0
     assert [(name, value.decode()) for name, value in got.headers] == list(headers_of(lines).items())
 
 

@@ -122,6 +122,20 @@ def test_bad_reload_keeps_the_old_configuration(db, relay_of, file, text):
     wait_until(lambda: relay.metric("postrider_config_last_reload_successful") == 1, "and recovers")
 
 
+def test_reload_names_what_takes_a_restart(db, relay_of, tmp_path, file):
+    relay = relay_of([file])
+    tokens = tmp_path / "tokens"
+    tokens.touch(mode=0o600)
+    relay.config["ops"]["listen"] = "127.0.0.1:0"
+    relay.config["api"] = {"listen": "127.0.0.1:0", "token_file": str(tokens)}
+    relay.write_config()
+    relay.hup()
+    wait_until(lambda: "config.reloaded" in relay.log(), "the file is read")
+    for key in ("ops.listen", "api.listen", "api.token_file"):
+        assert f"{key} has changed: it takes a restart" in relay.log()
+    assert relay.ready()
+
+
 # What it shows -----------------------------------------------------------------------------------
 
 def test_metrics_pass_promtool(db, relay_of, file, hook):

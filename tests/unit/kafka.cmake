@@ -18,6 +18,7 @@ postrider_unit_test(kafka_client kafka_parts test_support)
 if(POSTRIDER_SANITIZE MATCHES thread)
   # See tests/brokers/c11_threads.c.
   add_dependencies(test_kafka_client c11_threads)
-  set_tests_properties(unit.kafka_client PROPERTIES ENVIRONMENT
+  add_dependencies(test_kafka_options c11_threads)
+  set_tests_properties(unit.kafka_client unit.kafka_options PROPERTIES ENVIRONMENT
     "LD_PRELOAD=$<TARGET_FILE:c11_threads>;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/brokers/tsan.supp")
 endif()

@@ -3,6 +3,7 @@ postrider_unit_test(plugin_file plugin base)
 postrider_unit_test(plugin_abi plugin base)
 postrider_unit_test(template adapter_common)
 postrider_unit_test(headers adapter_common)
+postrider_unit_test(patterns adapter_common)
 postrider_unit_test(stdout_output)
 target_sources(test_stdout_output PRIVATE ${PROJECT_SOURCE_DIR}/adapters/stdout/output.c
                ${PROJECT_SOURCE_DIR}/adapters/stdout/batch.c)

@@ -120,6 +120,69 @@ static void a_style_may_ask_for_the_id_alone(void **state)
                         "tenant=acme;");
 }
 
+static void a_structured_cloudevent_keeps_its_content_type(void **state)
+{
+    const struct header_style brief = {.attribute_prefix = "ce_",
+                                       .content_type_name = "content-type",
+                                       .id_only = true};
+    struct rider_event event = an_event();
+
+    (void)state;
+    event.envelope = RIDER_ENVELOPE_CE_STRUCTURED;
+    event.content_type = bytes("application/cloudevents+json");
+    assert_string_equal(built_in(&brief, &event),
+                        "eventId=id-1;content-type=application/cloudevents+json;");
+}
+
+static void an_operator_adds_headers(void **state)
+{
+    struct header_extra extras[3] = {{.name = bytes("eventType")},
+                                     {.name = bytes("kind")},
+                                     {.name = bytes("tenant")}};
+    const struct header_style own = {.attribute_prefix = "ce_",
+                                     .id_only = true,
+                                     .id_name = "id",
+                                     .extras = extras,
+                                     .n_extras = 3};
+    const struct rider_header writers[] = {{bytes("Tenant"), bytes("forged")}};
+    struct rider_event event = an_event();
+    char err[128];
+
+    (void)state;
+    assert_int_equal(template_parse("{type}/{version}", &extras[0].value, err, 128), 0);
+    assert_int_equal(template_parse("{aggregateType}", &extras[1].value, err, 128), 0);
+    assert_int_equal(template_parse("acme", &extras[2].value, err, 128), 0);
+    event.headers = writers;
+    event.n_headers = 1;
+    /* No aggregate type: no header; the writer's word does not count. */
+    assert_string_equal(built_in(&own, &event), "id=id-1;eventType=T/2;tenant=acme;");
+    assert_true(headers_are_ours(&own, bytes("ID")));
+    assert_true(headers_are_ours(&own, bytes("CE_any")));
+    assert_false(headers_are_ours(&own, bytes("type")));
+    assert_false(headers_are_ours(&own, bytes("eventId")));
+    assert_true(headers_are_ours(&style, bytes("Type")));
+    assert_true(headers_are_ours(&style, bytes("content-type")));
+}
+
+static void too_long_extras_are_refused(void **state)
+{
+    static char id[HEADERS_SCRATCH_MAX];
+    struct header_extra extra = {.name = bytes("x")};
+    const struct header_style own = {
+        .attribute_prefix = "ce_", .id_only = true, .extras = &extra, .n_extras = 1};
+    struct rider_event event = an_event();
+    struct headers h;
+    char err[128];
+
+    (void)state;
+    memset(id, 'i', sizeof(id));
+    assert_int_equal(template_parse("{aggregateId}", &extra.value, err, 128), 0);
+    event.aggregate_id = (struct rider_bytes){id, sizeof(id) - 1};
+    assert_int_equal(headers_build(&h, &event, &own, err, sizeof(err)), 0);
+    event.aggregate_id.len++;
+    assert_int_equal(headers_build(&h, &event, &own, err, sizeof(err)), E2BIG);
+}
+
 static void refuses_too_many(void **state)
 {
     struct rider_header writers[HEADERS_MAX];
@@ -167,6 +230,9 @@ int main(void)
         cmocka_unit_test(prefixes_attributes_of_binary_events_only),
         cmocka_unit_test(a_writer_cannot_replace_ours),
         cmocka_unit_test(a_style_may_ask_for_the_id_alone),
+        cmocka_unit_test(a_structured_cloudevent_keeps_its_content_type),
+        cmocka_unit_test(an_operator_adds_headers),
+        cmocka_unit_test(too_long_extras_are_refused),
         cmocka_unit_test(refuses_too_many),
         cmocka_unit_test(prints_instants),
     };

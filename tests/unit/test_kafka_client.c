@@ -56,9 +56,9 @@ static void open_scene(struct scene *s)
         (struct rider_property){"topic.metadata.propagation.max.ms", "500"};
     s->properties[3] = (struct rider_property){"reconnect.backoff.max.ms", "200"};
     s->properties[4] = (struct rider_property){"queue.buffering.max.messages", "200"};
-    s->config = (struct kafka_config){.topic = "{aggregateType}",
-                                      .key = "{aggregateId}",
-                                      .properties = {s->properties, 5}};
+    s->config = (struct kafka_config){
+        .shape = {.topic = "{aggregateType}", .key = "{aggregateId}"},
+        .properties = {s->properties, 5}};
     assert_int_equal(kafka_client_create(fake_host_host(s->fake), &s->config,
                                          &s->client, err, sizeof(err)),
                      0);

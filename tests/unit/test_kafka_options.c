@@ -25,7 +25,7 @@ static int build(const struct kafka_config *config, enum kafka_role role,
 
 static struct kafka_config config_of(const struct rider_property *items, size_t n)
 {
-    return (struct kafka_config){.topic = "t", .key = "", .properties = {items, n}};
+    return (struct kafka_config){.shape = {.topic = "t"}, .properties = {items, n}};
 }
 
 static void assert_value(const rd_kafka_conf_t *conf, const char *name,
@@ -132,6 +132,53 @@ static void brokers_are_required(void **state)
     assert_non_null(strstr(err, "bootstrap.servers"));
 }
 
+/* What only a handle finds: files, and properties that contradict each other. */
+static void the_library_checks_them_together(void **state)
+{
+    static const struct rider_property bad[][2] = {
+        {{"security.protocol", "ssl"}, {"ssl.ca.location", "/no/such/file"}},
+        {{"security.protocol", "ssl"}, {"ssl.certificate.location", "/no/such/file"}},
+        {{"security.protocol", "sasl_ssl"}, {"sasl.mechanism", "NONSENSE"}},
+        {{"max.in.flight", "6"}, {"linger.ms", "5"}},
+        {{"retries", "0"}, {"linger.ms", "5"}},
+        {{"message.timeout.ms", "1000"}, {"linger.ms", "2000"}},
+    };
+    static const struct rider_property fine[] = {BROKER,
+                                                 {"security.protocol", "sasl_ssl"},
+                                                 {"sasl.mechanism", "SCRAM-SHA-512"},
+                                                 {"sasl.username", "rider"}};
+    struct kafka_config config = config_of(fine, 4);
+    char err[400] = "";
+
+    (void)state;
+    config.sasl_password = "hunter2";
+    assert_int_equal(kafka_options_check(&config, "stream", err, sizeof(err)), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct rider_property items[] = {BROKER, bad[i][0], bad[i][1]};
+        rd_kafka_conf_t *conf = NULL;
+
+        config = config_of(items, 3);
+        config.sasl_password = "hunter2";
+        assert_int_equal(build(&config, KAFKA_BATCH, &conf, err), 0);
+        rd_kafka_conf_destroy(conf);
+        assert_int_not_equal(kafka_options_check(&config, "stream", err, 400), 0);
+        print_message("%s\n", err);
+        assert_null(strstr(err, "hunter2"));
+    }
+}
+
+static void headers_are_no_properties(void **state)
+{
+    static const struct rider_property items[] = {BROKER, {"header.kind", "{type}"}};
+    struct kafka_config config = config_of(items, 2);
+    rd_kafka_conf_t *conf = NULL;
+    char err[300];
+
+    (void)state;
+    assert_int_equal(build(&config, KAFKA_BATCH, &conf, err), 0);
+    rd_kafka_conf_destroy(conf);
+}
+
 static void secrets_reach_the_library_and_no_message(void **state)
 {
     static const struct rider_property items[] = {BROKER};
@@ -161,6 +208,8 @@ int main(void)
         cmocka_unit_test(what_breaks_a_promise_is_refused),
         cmocka_unit_test(the_allowed_spelling_of_an_owned_value_passes),
         cmocka_unit_test(brokers_are_required),
+        cmocka_unit_test(the_library_checks_them_together),
+        cmocka_unit_test(headers_are_no_properties),
         cmocka_unit_test(secrets_reach_the_library_and_no_message),
     };
 

@@ -64,6 +64,22 @@ static void the_precise_cause_stays(void **state)
     kafka_status_done(&s);
 }
 
+/* As librdkafka reports a client's certificate that the broker refused. */
+static void an_alert_after_the_handshake_is_tls(void **state)
+{
+    struct kafka_status s;
+
+    (void)state;
+    kafka_status_init(&s);
+    (void)kafka_status_error(
+        &s, ERR(_TRANSPORT),
+        "Receive failed: SSL routines::sslv3 alert bad certificate: "
+        "SSL alert number 42");
+    (void)kafka_status_error(&s, ERR(_ALL_BROKERS_DOWN), "1/1 brokers are down");
+    assert_health(&s, 1, RIDER_DOWN, RIDER_CAUSE_TLS);
+    kafka_status_done(&s);
+}
+
 static void a_closed_topic_degrades_for_a_while(void **state)
 {
     struct kafka_status s;
@@ -96,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_up_and_down),
         cmocka_unit_test(the_precise_cause_stays),
+        cmocka_unit_test(an_alert_after_the_handshake_is_tls),
         cmocka_unit_test(a_closed_topic_degrades_for_a_while),
         cmocka_unit_test(a_lost_producer_is_down),
     };

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """kafka.py - a real Apache Kafka broker, and librdkafka's mock cluster, for tests.
 
-Kafka is one KRaft node (broker and controller) on loopback ports, made of jars that Maven copies
-into a cache folder once: $POSTRIDER_CACHE, else ~/.cache/postrider. KafkaMock drives the
-program tests/brokers/kafka_mock.c through its standard input.
+Kafka is one KRaft node (broker and controller) on loopback ports, KafkaCluster three of them, made of
+jars that Maven copies into a cache folder once: $POSTRIDER_CACHE, else ~/.cache/postrider. KafkaMock
+drives the program tests/brokers/kafka_mock.c through its standard input.
 """
 
+import base64
 import collections
 import contextlib
 import fcntl
@@ -26,25 +27,41 @@ from .wait import wait_until
 
 POM = pathlib.Path(__file__).resolve().parents[2] / "brokers" / "pom.xml"
 
+# Records may bear any time, so nothing is deleted by age unless a test asks for that.
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl}
+node.id={node}
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl}{more_listeners}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL
 listener.name.sasl.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_rider="{password}";
 log.dirs={folder}/logs
+log.retention.ms=-1
 num.partitions=4
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
+offsets.topic.replication.factor={replicas}
+transaction.state.log.replication.factor={replicas}
 transaction.state.log.min.isr=1
+default.replication.factor={replicas}
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable={auto_create}
+"""
+
+# A listener with TLS, which asks for a client certificate, and one with TLS and passwords.
+SECURED = """\
+ssl.keystore.type=PEM
+ssl.keystore.location={tls}/server.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={tls}/ca.pem
+listener.name.tls.ssl.client.auth=required
+listener.name.sasltls.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasltls.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_rider="{password}";
+listener.name.sasltls.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasltls.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 """
 
 LOGGING = """\
@@ -107,34 +124,85 @@ def _copy_jars(folder: pathlib.Path) -> None:
         os.rename(f"{temporary}/lib", folder)
 
 
+def make_certificates(folder: str) -> None:
+    """ca.pem, other-ca.pem, and server.pem, client.pem signed by the first: key and certificate in
+    one file. The server's name is 127.0.0.1."""
+    def openssl(*args: str) -> None:
+        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    def join(name: str) -> None:
+        text = "".join(pathlib.Path(folder, name + end).read_text("ascii") for end in (".key", ".crt"))
+        pathlib.Path(folder, name + ".pem").write_text(text, "ascii")
+
+    for name in ("ca", "other-ca"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    pathlib.Path(folder, "ext").write_text("subjectAltName=IP:127.0.0.1\n", "ascii")
+    for name in ("server", "client"):
+        openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "30",
+                "-CAcreateserial", "-extfile", "ext", "-out", f"{name}.crt")
+        join(name)
+
+
 class Kafka:
     """One real node. Use as a context manager, or call start() and stop().
 
     `bootstrap` needs no authentication; `sasl_bootstrap` takes SASL PLAIN over plain text as user
-    "rider" with PASSWORD.
+    "rider" with PASSWORD. With `secured`, `tls_bootstrap` asks for a certificate of the CA in the folder
+    `tls`, and `sasl_tls_bootstrap` for a password, by PLAIN or SCRAM. Given the
+    `controllers` ports of a whole cluster, this is node number `node` of it.
     """
 
     PASSWORD = "correct horse"
 
-    def __init__(self, auto_create: bool = False, settings: dict[str, str] | None = None):
+    def __init__(self, auto_create: bool = False, settings: dict[str, str] | None = None,
+                 secured: bool = False, heap: str = "512m", node: int = 1,
+                 controllers: list[int] | None = None, cluster_id: str | None = None):
         self._jars = jars()
         self.folder = tempfile.mkdtemp(prefix="postrider-kafka-")
-        self.port, self._sasl, self._controller = ports.take(), ports.take(), ports.take()
+        self.tls = os.path.join(self.folder, "tls")
+        self.port, self._sasl = ports.take(), ports.take()
+        self._controllers = controllers or [ports.take()]
+        self._secured = [ports.take(), ports.take()] if secured else []
+        self._heap, self._node = heap, node
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.sasl_bootstrap = f"127.0.0.1:{self._sasl}"
+        self.tls_bootstrap, self.sasl_tls_bootstrap = (
+            [f"127.0.0.1:{port}" for port in self._secured] if secured else ["", ""])
         self.log_path = os.path.join(self.folder, "server.log")
         self._process: subprocess.Popen | None = None
-        self._configure(auto_create, settings or {})
+        self._configure(auto_create, settings or {}, cluster_id)
 
-    def _configure(self, auto_create: bool, settings: dict[str, str]) -> None:
-        text = PROPERTIES.format(controller=self._controller, broker=self.port, sasl=self._sasl,
-                                 password=self.PASSWORD, folder=self.folder,
-                                 auto_create=str(auto_create).lower())
+    def _configure(self, auto_create: bool, settings: dict[str, str], cluster_id: str | None) -> None:
+        more = "".join(f",{name}://127.0.0.1:{port}"
+                       for name, port in zip(("TLS", "SASLTLS"), self._secured))
+        text = PROPERTIES.format(
+            node=self._node, controller=self._controllers[self._node - 1], broker=self.port,
+            voters=",".join(f"{i}@127.0.0.1:{port}" for i, port in enumerate(self._controllers, 1)),
+            sasl=self._sasl, more_listeners=more, replicas=len(self._controllers),
+            password=self.PASSWORD, folder=self.folder, auto_create=str(auto_create).lower())
+        users: list[str] = []
+        if self._secured:
+            os.mkdir(self.tls)
+            make_certificates(self.tls)
+            text += SECURED.format(tls=self.tls, password=self.PASSWORD)
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                users += ["--add-scram", f"{mechanism}=[name=rider,password={self.PASSWORD}]"]
         text += "".join(f"{name}={value}\n" for name, value in settings.items())
         pathlib.Path(self.folder, "server.properties").write_text(text, encoding="ascii")
         pathlib.Path(self.folder, "log4j.properties").write_text(LOGGING, encoding="ascii")
-        cluster = self._tool("random-uuid").strip()
-        self._tool("format", "-t", cluster, "-c", f"{self.folder}/server.properties")
+        self._tool("format", "-t", cluster_id or self.random_id(), "-c",
+                   f"{self.folder}/server.properties", *users)
+
+    @staticmethod
+    def random_id() -> str:
+        """A cluster's id: 16 random bytes."""
+        while True:
+            text = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+            if not text.startswith("-"):
+                return text
 
     def _java(self, heap: str) -> list[str]:
         return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC",
@@ -156,10 +224,18 @@ class Kafka:
 
     def start(self, timeout: float = 90.0) -> "Kafka":
         """Starts the node and waits until it answers; returns itself."""
+        self.launch()
+        return self.wait(timeout)
+
+    def launch(self) -> None:
+        """Starts the node, without waiting."""
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                [*self._java("512m"), "kafka.Kafka", f"{self.folder}/server.properties"],
+                [*self._java(self._heap), "kafka.Kafka", f"{self.folder}/server.properties"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self, timeout: float = 90.0) -> "Kafka":
+        """Waits until the node answers; returns itself."""
         try:
             wait_until(self._answers, f"Kafka answers (log: {self.log_path})", timeout, every=0.2)
         except BaseException:
@@ -210,9 +286,8 @@ class Kafka:
     def close(self) -> None:
         """Ends the node and removes its data."""
         self.kill()
-        ports.release(self.port)
-        ports.release(self._sasl)
-        ports.release(self._controller)
+        for port in (self.port, self._sasl, *self._secured, self._controllers[self._node - 1]):
+            ports.release(port)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -225,11 +300,12 @@ class Kafka:
             admin.close()
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
-        """Creates a topic; `config` keys with '_' for '.': max_message_bytes="1000"."""
+        """Creates a topic with a replica on each node; `config` keys with '_' for '.':
+        max_message_bytes="1000"."""
         from kafka.admin import NewTopic
         with self._admin() as admin:
             admin.create_topics([NewTopic(
-                name, partitions, 1,
+                name, partitions, len(self._controllers),
                 topic_configs={k.replace("_", "."): v for k, v in config.items()})])
 
     def delete_topic(self, name: str) -> None:
@@ -247,6 +323,40 @@ class Kafka:
         """Every record of the topics, from the beginning to the end as it is now, in the order of
         each partition."""
         return consume_all(self.bootstrap, *topics, timeout=timeout)
+
+
+class KafkaCluster:
+    """Three real nodes, each broker and controller. Use as a context manager. Topics have three replicas;
+    records count as delivered when two have them."""
+
+    def __init__(self, heap: str = "320m"):
+        controllers = [ports.take() for _ in range(3)]
+        cluster_id = Kafka.random_id()
+        self.nodes = [Kafka(heap=heap, node=i + 1, controllers=controllers, cluster_id=cluster_id,
+                            settings={"min.insync.replicas": "2"}) for i in range(3)]
+        self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
+
+    def __enter__(self) -> "KafkaCluster":
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait(180)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for node in self.nodes:
+            node.close()
+
+    def in_sync(self, topic: str) -> int:
+        """The replicas that the partition with the fewest has in sync."""
+        with self.nodes[0]._admin() as admin:
+            return min(len(p["isr"]) for p in admin.describe_topics([topic])[0]["partitions"])
+
+    def leaders(self, topic: str) -> list[int]:
+        """The leading node of each partition."""
+        with self.nodes[0]._admin() as admin:
+            return [p["leader"] for p in sorted(admin.describe_topics([topic])[0]["partitions"],
+                                                key=lambda p: p["partition"])]
 
 
 def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Record]:
@@ -341,6 +451,14 @@ class KafkaMock:
     def down(self, broker: int = 1) -> None:
         """Closes a broker's listener and connections."""
         self.command(f"down {broker}")
+
+    def move_leader(self, topic: str, partition: int, broker: int) -> None:
+        """Makes a broker the leader of a partition."""
+        self.command(f"leader {topic} {partition} {broker}")
+
+    def delay(self, broker: int, ms: int) -> None:
+        """Answers of a broker take this long."""
+        self.command(f"rtt {broker} {ms}")
 
     def up(self, broker: int = 1) -> None:
         """Opens a broker's listener again."""
