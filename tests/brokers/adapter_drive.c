@@ -473,8 +473,10 @@ static int add_header(struct drive *d, const char *text)
 
 static int parse_arguments(struct drive *d, int argc, char **argv)
 {
-    for (int c = 0;
-         (c = getopt(argc, argv, "n:k:s:w:t:a:H:i:")) != -1;) { /* NOLINT: one thread */
+    int c;
+
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
+    while ((c = getopt(argc, argv, "n:k:s:w:t:a:H:i:")) != -1) {
         long value = strtol(optarg, NULL, 10);
         switch (c) {
         case 'n':
