@@ -283,6 +283,16 @@ def test_the_error_gets_its_outcome_and_the_rest_flows(kafka, number):
     assert set(counts["causes"]) == ({row.cause} if row.cause else set())
 
 
+def test_a_token_delivers(kafka):
+    """The broker takes unsigned tokens, as Kafka does unless told how to check them."""
+    kafka.create_topic("in.token", 2)
+    counts = Drive(kafka.sasl_tls_bootstrap, "topic=in.token", "security.protocol=sasl_ssl",
+                   "sasl.mechanism=OAUTHBEARER", "enable.sasl.oauthbearer.unsecure.jwt=true",
+                   "sasl.oauthbearer.config=principal=rider", f"ssl.ca.location={kafka.tls}/ca.pem",
+                   n=2000, k=100).result()
+    assert counts["delivered"] == 2000 and counts["causes"] == {}
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 def test_passwords_over_tls_deliver(kafka, mechanism, compression):
