@@ -536,7 +536,7 @@ int main(int argc, char **argv)
 
     (void)sigemptyset(&term);
     (void)sigaddset(&term, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &term, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &term, NULL);
     if (parse_arguments(&d, argc, argv) < 0) {
         (void)fprintf(stderr,
                       "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] "
