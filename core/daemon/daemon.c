@@ -37,6 +37,7 @@
 struct daemon {
     struct configuration_source source;
     struct configuration *configuration;
+    struct configuration *opened; /* the one the listeners were opened from */
     struct lane_set *lanes;
     struct membership *membership;
     struct http_server *ops;
@@ -137,6 +138,7 @@ static int start(struct daemon *d, struct rider_error *err)
     if (rc != 0) {
         return rc;
     }
+    d->opened = configuration_ref(d->configuration);
     const struct settings *s = d->configuration->settings;
     set_log(s);
     log_info("daemon", "daemon.start",
@@ -179,18 +181,18 @@ static int restart_membership(struct daemon *d, const struct source_settings *ne
 }
 
 /* Listeners stay as they were opened: to close one would cut off who is asking. */
-static void warn_of_listeners(const struct settings *now, const struct settings *next)
+static void warn_of_listeners(const struct settings *open, const struct settings *next)
 {
     const struct {
-        const char *key, *now, *next;
+        const char *key, *open, *next;
     } fixed[] = {
-        {"ops.listen", now->ops.listen, next->ops.listen},
-        {"api.listen", now->api.listen, next->api.listen},
-        {"api.token_file", now->api.token_file, next->api.token_file},
+        {"ops.listen", open->ops.listen, next->ops.listen},
+        {"api.listen", open->api.listen, next->api.listen},
+        {"api.token_file", open->api.token_file, next->api.token_file},
     };
 
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-        const char *a = fixed[i].now == NULL ? "" : fixed[i].now;
+        const char *a = fixed[i].open == NULL ? "" : fixed[i].open;
         const char *b = fixed[i].next == NULL ? "" : fixed[i].next;
         if (strcmp(a, b) != 0) {
             log_warn("config", "config.restart_needed",
@@ -215,7 +217,7 @@ static int take_over(struct daemon *d, struct configuration *next,
         configuration_unref(next);
         return rc;
     }
-    warn_of_listeners(d->configuration->settings, next->settings);
+    warn_of_listeners(d->opened->settings, next->settings);
     monitor_set_source(d->report.monitor, next->settings->source.dsn,
                        next->settings->source.retention_ms);
     set_log(next->settings);
@@ -302,6 +304,7 @@ static void finish(struct daemon *d)
     membership_destroy(d->membership);
     monitor_destroy(d->report.monitor);
     lane_set_destroy(d->lanes);
+    configuration_unref(d->opened);
     configuration_unref(d->configuration);
     configuration_source_done(&d->source);
     if (d->signals >= 0) {

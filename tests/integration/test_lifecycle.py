@@ -134,6 +134,16 @@ def test_reload_names_what_takes_a_restart(db, relay_of, tmp_path, file):
     for key in ("ops.listen", "api.listen", "api.token_file"):
         assert f"{key} has changed: it takes a restart" in relay.log()
     assert relay.ready()
+    told = relay.log().count("takes a restart")
+    relay.hup()
+    wait_until(lambda: relay.log().count("config.reloaded") == 2, "the file is read again")
+    assert relay.log().count("takes a restart") == 2 * told, "it still is not in use, and says so"
+    del relay.config["api"]
+    relay.config["ops"]["listen"] = f"127.0.0.1:{relay.ops_port}"
+    relay.write_config()
+    relay.hup()
+    wait_until(lambda: relay.log().count("config.reloaded") == 3, "the first file is back")
+    assert relay.log().count("takes a restart") == 2 * told
 
 
 # What it shows -----------------------------------------------------------------------------------
