@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kafka_message.h - what an event looks like on Kafka: topic, key, partition,
- * headers, timestamp, value. publish() and explain() share it, so that they cannot differ.
- * Pure, any thread.
+ * headers, timestamp, value. publish() and explain() share it, so that they
+ * cannot differ. Pure, any thread.
  */
 #ifndef KAFKA_MESSAGE_H
 #define KAFKA_MESSAGE_H
@@ -76,7 +76,8 @@ struct kafka_refusal {
 };
 
 /** Fills `m` for `event`. Returns 0, or -1 and the completion in *refusal:
- *  UNROUTABLE for an impossible topic, key or partition, REJECTED for one that is too large. */
+ *  UNROUTABLE for an impossible topic, key or partition, REJECTED for one that is
+ *  too large. */
 int kafka_message_build(struct kafka_message *m, const struct kafka_addressing *to,
                         const struct rider_event *event, struct kafka_refusal *refusal);
 
