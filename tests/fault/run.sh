@@ -9,7 +9,7 @@
 #   reloads     configuration reloads under load, half of them with a bad file
 #   rabbitmq_soak  a million events through the RabbitMQ adapter; --kills ends the broker under it
 #   mutants     builds the two negative controls and wants the kill loop's checker to find them
-#   all         everything above with the sizes of the report, about 20 minutes
+#   all         everything above with the sizes of the report, about 25 minutes
 # Without --build the folder is build/, which is built first.
 set -eu
 

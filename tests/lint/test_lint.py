@@ -92,7 +92,7 @@ class Text(unittest.TestCase):
                     "pip --index" + "-url x", "https://nex" + "us.example.com/x"):
             self.assertEqual(len(check_text.check_any("a.md", bad)), 1, bad)
         for fine in ("mastodon", "/var/lib/postrider", "https://example.com/mirrors", "a/home/b",
-                     "${x}/root/y"):
+                     "${x}/ro" + "ot/y"):
             self.assertEqual(check_text.check_any("a.md", fine), [], fine)
 
     def test_licence(self):

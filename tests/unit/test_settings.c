@@ -249,7 +249,8 @@ static const struct {
     {"drain: 1s\n", "p.yaml:1:1: source.dsn: is required and not set\n"},
     {"source:\n  batch: 5\n", "p.yaml:2:3: source.dsn: is required and not set\n"},
     {"source:\n", "p.yaml:1:8: source: expected a mapping, got nothing\n"},
-    {SOURCE "monitoring: {listen: x}\n" DEST ROUTE, "p.yaml:2:1: monitoring: unrecognized key\n"},
+    {SOURCE "monitoring: {listen: x}\n" DEST ROUTE,
+     "p.yaml:2:1: monitoring: unrecognized key\n"},
     {SOURCE "detsinations: []\n",
      "p.yaml:2:1: detsinations: unrecognized key; did you mean \"destinations\"?\n"},
     {"source: {dsn: x, lease: 999ms}\n",
@@ -468,8 +469,9 @@ static void test_without_lookup(void **state)
 static void test_shipped_files(void **state)
 {
     static const char *const files[] = {
-        "postrider.yaml",         "examples/stdout.yaml", "examples/webhook.yaml",
-        "examples/rabbitmq.yaml", "examples/kafka.yaml",
+        "postrider.yaml",        "examples/stdout.yaml",
+        "examples/webhook.yaml", "examples/rabbitmq.yaml",
+        "examples/kafka.yaml",   "examples/kafka-debezium.yaml",
     };
     char any[] = "any";
     (void)state;

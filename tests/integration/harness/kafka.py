@@ -23,6 +23,7 @@ import time
 from typing import Any, Iterator, NamedTuple
 
 from . import ports
+from .certificates import Authority
 from .wait import wait_until
 
 POM = pathlib.Path(__file__).resolve().parents[2] / "brokers" / "pom.xml"
@@ -126,25 +127,16 @@ def _copy_jars(folder: pathlib.Path) -> None:
 
 
 def make_certificates(folder: str) -> None:
-    """ca.pem, other-ca.pem, and server.pem, client.pem signed by the first: key and certificate in
-    one file. The server's name is 127.0.0.1."""
-    def openssl(*args: str) -> None:
-        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True, timeout=60)
-
-    def join(name: str) -> None:
-        text = "".join(pathlib.Path(folder, name + end).read_text("ascii") for end in (".key", ".crt"))
-        pathlib.Path(folder, name + ".pem").write_text(text, "ascii")
-
-    for name in ("ca", "other-ca"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    pathlib.Path(folder, "ext").write_text("subjectAltName=IP:127.0.0.1\n", "ascii")
+    """ca.pem, other-ca.pem; server and client signed by the first, each NAME.crt and NAME.key, and
+    both in NAME.pem, as Kafka reads them. The server's name is 127.0.0.1."""
+    authority = Authority(folder, "ca")
+    Authority(folder, "other-ca")
     for name in ("server", "client"):
-        openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "30",
-                "-CAcreateserial", "-extfile", "ext", "-out", f"{name}.crt")
-        join(name)
+        made = [pathlib.Path(path) for path in authority.issue(name, "IP:127.0.0.1")]
+        certificate, key = (path.rename(pathlib.Path(folder, name + end))
+                            for path, end in zip(made, (".crt", ".key")))
+        pathlib.Path(folder, name + ".pem").write_text(key.read_text("ascii") + certificate.read_text("ascii"),
+                                                       "ascii")
 
 
 class Kafka:
