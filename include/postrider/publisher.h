@@ -24,7 +24,7 @@
 
 #define RIDER_PUBLISHER_MAGIC     0x52494431u /* "RID1" */
 #define RIDER_PUBLISHER_ABI_MAJOR 1u          /* raised: rebuild the plugin */
-#define RIDER_PUBLISHER_ABI_MINOR 0u          /* raised: members were appended */
+#define RIDER_PUBLISHER_ABI_MINOR 1u          /* raised: members were appended */
 
 /** Borrowed bytes, not NUL-terminated. */
 struct rider_bytes {
@@ -54,7 +54,14 @@ struct rider_target {
     const struct rider_bytes *secrets; /* current first, then older ones */
     const struct rider_header *headers;
     size_t n_headers;
+    /* since minor 1 */
+    uint32_t timeout_ms;         /* of the whole exchange; 0: the instance's own */
+    uint32_t flags;              /* RIDER_TARGET_* */
+    uint32_t keep_response;      /* bytes of the answer wanted in rider_attempt */
+    struct rider_bytes ca_ref;   /* names of the operator's files with authorities, */
+    struct rider_bytes cert_ref; /* and with a client certificate; len 0: none */
 };
+#define RIDER_TARGET_TEST (1u << 0) /* a trial: the receiver is told so */
 
 /** One outbox row. Offered as an array of pointers, so that it can grow. */
 struct rider_event {
@@ -86,8 +93,9 @@ enum rider_outcome {
     RIDER_RETRY = 1,
     /** This event cannot succeed: to the dead letters, at once. */
     RIDER_REJECTED = 2,
-    /** The destination as a whole cannot take events now. Costs no attempt: the
-     *  host opens its breaker and offers the event again later. */
+    /** The destination as a whole cannot take events now; of an event with a
+     *  target, that target. Costs no attempt: the host opens its breaker and offers
+     *  the event again later. */
     RIDER_UNAVAILABLE = 3,
     /** The address this event goes to is missing or closed (topic, exchange,
      *  binding, permission). Costs no attempt: the host parks this event's key
@@ -121,6 +129,20 @@ enum rider_cause {
     RIDER_CAUSE_UNKNOWN
 };
 
+/** What was observed of one try to deliver, for people who ask why. Times are
+ *  microseconds from the start of the try; 0: that phase was not reached. */
+struct rider_attempt {
+    uint32_t struct_size;
+    uint32_t flags;        /* RIDER_ATTEMPT_* */
+    int64_t started_at_us; /* since 1970-01-01 UTC */
+    uint32_t dns_us, connect_us, tls_us, first_byte_us, total_us;
+    uint32_t requests;           /* times the request was really sent */
+    struct rider_bytes remote;   /* address that was dialled; len 0: none */
+    const char *category;        /* lower-case word for the error, or NULL */
+    struct rider_bytes response; /* at most target->keep_response bytes */
+};
+#define RIDER_ATTEMPT_REUSED (1u << 0) /* on a connection that was open before */
+
 struct rider_result {
     uint32_t struct_size;
     uint32_t outcome;        /* enum rider_outcome */
@@ -129,6 +151,8 @@ struct rider_result {
     uint32_t retry_after_ms; /* not with DELIVERED; 0: the host's backoff decides */
     int32_t remote_code;     /* HTTP status or broker code; 0 for none */
     const char *reason;      /* one line without payload or secret, borrowed, or NULL */
+    /* since minor 1 */
+    const struct rider_attempt *attempt; /* borrowed; NULL: nothing was tried */
 };
 
 enum rider_log_level {
@@ -166,6 +190,17 @@ struct rider_host {
         RIDER_PRINTF(3, 4);
     /** Monotonic milliseconds: the clock of all deadlines; tests fake it. */
     uint64_t (*now_ms)(const struct rider_host *host);
+    /* since minor 1 */
+    uint32_t flags; /* RIDER_HOST_* */
+};
+#define RIDER_HOST_SUBSCRIPTIONS (1u << 0) /* every event has a target */
+
+/** Why a target cannot be used. */
+struct rider_target_fault {
+    uint32_t struct_size;
+    uint32_t cause;     /* enum rider_cause: BLOCKED_ADDRESS for its address */
+    const char *member; /* static: "url", "headers", "secrets", "ca_ref", "cert_ref" */
+    char detail[160];   /* one line, NUL-terminated, no secret */
 };
 
 enum rider_health_state { RIDER_STARTING, RIDER_UP, RIDER_DEGRADED, RIDER_DOWN };
@@ -228,6 +263,13 @@ struct publisher_vtable {
     /** Says what publish() would send for `event`; needs create() only. */
     void (*explain)(struct publisher *self, const struct rider_event *event,
                     rider_explain_fn *emit, void *arg);
+    /* since minor 1 */
+    /** Judges a target before anybody is told that it works: its form, and the
+     *  addresses that its name has now. Returns 0, or -1 with *ret filled. Unlike
+     *  the others it may block on the resolver, needs create() only, and is called
+     *  from any thread, concurrently. A name that cannot be resolved is no fault. */
+    int (*check_target)(struct publisher *self, const struct rider_target *target,
+                        struct rider_target_fault *ret);
 };
 
 /** The entry point (a function: dlsym is only sure to work on functions). */

@@ -1,0 +1,430 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Subscriptions: who gets which events of a destination, one delivery a row, and what became of each attempt.
+--
+-- A destination with subscriptions has one lane. Its cursor moves when events are *expanded*: in one transaction each
+-- event becomes a row of outbox.delivery for every subscription that takes it. From then on the rows decide:
+--   PENDING  may go now                RETRY  after next_attempt_at        HELD  behind an earlier row of its key
+-- At most one row of a key that is not HELD is open, so that a reader never has to look for the order.
+
+CREATE TABLE outbox.subscription (
+  subscription      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id                text        NOT NULL UNIQUE DEFAULT 'sub_' || replace(outbox.uuid_v7()::text, '-', ''),
+  destination       text        NOT NULL,
+  uid               text        CHECK (char_length(uid) BETWEEN 1 AND 255),
+  url               text        NOT NULL CHECK (octet_length(url) BETWEEN 1 AND 2048),
+  status            text        NOT NULL DEFAULT 'active'
+                                CHECK (status IN ('active', 'paused', 'disabled', 'pending_verification')),
+  status_reason     text        CHECK (status_reason IN ('manual', 'gone_410', 'failure_rate')),
+  status_changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  event_types       text[]      NOT NULL DEFAULT '{*}' CHECK (cardinality(event_types) BETWEEN 1 AND 100),
+  filter            json,                                -- as its owner wrote it
+  filter_path       jsonpath,                            -- the same, to be evaluated
+  description       text        NOT NULL DEFAULT '',
+  metadata          json        NOT NULL DEFAULT '{}',
+  headers           json        NOT NULL DEFAULT '{}',   -- name: value
+  ordering          text        NOT NULL DEFAULT 'key' CHECK (ordering IN ('key', 'none')),
+  retry_schedule    int[]       CHECK (cardinality(retry_schedule) BETWEEN 1 AND 50), -- seconds; NULL: the destination's
+  max_in_flight     int         NOT NULL DEFAULT 16 CHECK (max_in_flight BETWEEN 1 AND 256),
+  rate_per_second   real        CHECK (rate_per_second > 0),
+  burst             int         CHECK (burst > 0),
+  timeout_ms        int         CHECK (timeout_ms BETWEEN 1000 AND 30000),
+  signatures        text[]      NOT NULL DEFAULT '{v1}', -- v1 always, v1a besides
+  ca_ref            text,
+  cert_ref          text,
+  keep_responses    boolean     NOT NULL DEFAULT false,
+  disable_after_s   int         DEFAULT 432000 CHECK (disable_after_s >= 60), -- of failure only; NULL: never
+  start_from        json        NOT NULL DEFAULT '"now"',
+  start_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+  start_snap        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(), -- what is visible in it came before
+  missed_snap       pg_snapshot,                         -- the lane's cursor when it was disabled, until recovered
+  backfill          boolean     NOT NULL DEFAULT false,  -- its past is being expanded: nothing is sent meanwhile
+  version           bigint      NOT NULL DEFAULT 1,      -- of the ETag
+  created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+  updated_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+  deleted_at        timestamptz
+);
+CREATE UNIQUE INDEX subscription_uid ON outbox.subscription (uid) WHERE deleted_at IS NULL;
+CREATE INDEX subscription_destination ON outbox.subscription (destination) WHERE deleted_at IS NULL;
+
+-- sealed: 12 bytes nonce, ciphertext, 16 bytes tag of AES-256-GCM under key `key_number` of the key ring; bound to this
+-- row by its associated data. expires_at NULL: the current one; else it signs besides until then.
+CREATE TABLE outbox.subscription_secret (
+  secret       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subscription bigint      NOT NULL REFERENCES outbox.subscription,
+  id           text        NOT NULL UNIQUE DEFAULT 'key_' || replace(outbox.uuid_v7()::text, '-', ''),
+  key_number   int         NOT NULL CHECK (key_number > 0),
+  sealed       bytea       NOT NULL,
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at   timestamptz
+);
+CREATE INDEX subscription_secret_of ON outbox.subscription_secret (subscription);
+CREATE INDEX subscription_secret_key ON outbox.subscription_secret (key_number);
+
+-- How the endpoint answers. Written by the relay, apart from the subscription so that no ETag changes by it.
+CREATE TABLE outbox.subscription_health (
+  subscription         bigint      PRIMARY KEY REFERENCES outbox.subscription,
+  consecutive_failures bigint      NOT NULL DEFAULT 0,
+  failing_since        timestamptz,                      -- first failure after the last success
+  last_success_at      timestamptz,
+  last_failure_at      timestamptz,
+  throttled_until      timestamptz,                      -- nothing is sent before
+  last_cause           text,
+  last_error           text
+) WITH (fillfactor = 70);
+
+ALTER TABLE outbox.delivery
+  ADD COLUMN trigger    text     NOT NULL DEFAULT 'schedule' CHECK (trigger IN ('schedule', 'manual', 'recover', 'replay')),
+  ADD COLUMN asked      int      NOT NULL DEFAULT 0,     -- redeliveries asked for: one in flight does not end the next
+  ADD COLUMN setbacks   int      NOT NULL DEFAULT 0,     -- times its endpoint was unavailable for it
+  ADD COLUMN operation  bigint,                          -- the outbox.operation that made or renewed the row
+  ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();
+
+-- Rows of subscriptions have indexes of their own: there are many, and each endpoint is asked for by itself.
+DROP INDEX outbox.delivery_due, outbox.delivery_pending;
+CREATE INDEX delivery_due ON outbox.delivery (lane, next_attempt_at) WHERE state = 'RETRY' AND subscription <= 0;
+CREATE INDEX delivery_pending ON outbox.delivery (lane, seq, subscription)
+  WHERE state = 'PENDING' AND subscription <= 0;
+CREATE INDEX delivery_sub_due ON outbox.delivery (lane, subscription, next_attempt_at)
+  WHERE state = 'RETRY' AND subscription > 0;
+CREATE INDEX delivery_sub_pending ON outbox.delivery (lane, subscription, seq)
+  WHERE state = 'PENDING' AND subscription > 0;
+CREATE INDEX delivery_of_subscription ON outbox.delivery (subscription, seq) WHERE subscription > 0;
+CREATE INDEX delivery_operation ON outbox.delivery (operation) WHERE operation IS NOT NULL;
+
+-- One try to deliver to a subscription. Without a seq: a test or a handshake.
+CREATE TABLE outbox.attempt (
+  attempt         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subscription    bigint      NOT NULL,
+  lane            int,
+  seq             bigint,
+  number          int         NOT NULL DEFAULT 1,
+  trigger         text        NOT NULL DEFAULT 'schedule'
+                              CHECK (trigger IN ('schedule', 'manual', 'recover', 'replay', 'test', 'verify')),
+  outcome         text        NOT NULL CHECK (outcome IN ('delivered', 'retry', 'rejected', 'unavailable', 'unroutable')),
+  started_at      timestamptz NOT NULL,
+  dns_us          int         NOT NULL DEFAULT 0,
+  connect_us      int         NOT NULL DEFAULT 0,
+  tls_us          int         NOT NULL DEFAULT 0,
+  first_byte_us   int         NOT NULL DEFAULT 0,
+  total_us        int         NOT NULL DEFAULT 0,
+  remote          text,
+  reused          boolean     NOT NULL DEFAULT false,
+  requests        int         NOT NULL DEFAULT 0,
+  http_status     int,
+  category        text,
+  cause           text,
+  error           text,
+  retry_after_ms  bigint,
+  next_attempt_at timestamptz,
+  response        text
+);
+CREATE INDEX attempt_of_subscription ON outbox.attempt (subscription, attempt);
+CREATE INDEX attempt_of_event ON outbox.attempt (seq);
+
+-- Long work on deliveries, done a page at a time by any relay.
+--   recover   failed: dead deliveries again; missed: events that passed while nobody queued them; all: both
+--   backfill  the past of a new subscription; it is not sent to before that has ended
+CREATE TABLE outbox.operation (
+  operation       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id              text        NOT NULL UNIQUE DEFAULT 'op_' || replace(outbox.uuid_v7()::text, '-', ''),
+  subscription    bigint      NOT NULL REFERENCES outbox.subscription,
+  kind            text        NOT NULL CHECK (kind IN ('recover', 'backfill')),
+  include         text        NOT NULL CHECK (include IN ('failed', 'missed', 'all')),
+  since           timestamptz,
+  until           timestamptz,
+  from_seq        bigint,
+  event_types     text[],
+  rate_per_second real        CHECK (rate_per_second > 0),
+  actor           text        NOT NULL DEFAULT '',
+  state           text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'cancelled')),
+  matched         bigint,
+  enqueued        bigint      NOT NULL DEFAULT 0,
+  position        bigint      NOT NULL DEFAULT 0,        -- seq that is worked off
+  created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  finished_at     timestamptz
+);
+CREATE INDEX operation_running ON outbox.operation (operation) WHERE state = 'running';
+CREATE INDEX operation_of ON outbox.operation (subscription, operation);
+
+-- Answers of POST requests with an Idempotency-Key, sealed as secrets are, written in the transaction of the change.
+CREATE TABLE outbox.idempotency (
+  principal    text        NOT NULL,
+  key          text        NOT NULL CHECK (char_length(key) BETWEEN 1 AND 255),
+  request_hash bytea       NOT NULL,
+  status       int         NOT NULL,
+  key_number   int         NOT NULL,
+  sealed       bytea       NOT NULL,
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (principal, key)
+);
+CREATE INDEX idempotency_created ON outbox.idempotency (created_at);
+
+ALTER TABLE outbox.audit DROP CONSTRAINT audit_action_check;
+ALTER TABLE outbox.audit ADD CONSTRAINT audit_action_check CHECK (action IN (
+  'dead.replay', 'dead.discard', 'held.retry', 'held.discard', 'lane.pause', 'lane.fence', 'lane.resume',
+  'subscription.create', 'subscription.update', 'subscription.delete', 'subscription.disable', 'subscription.rotate',
+  'subscription.verify', 'subscription.recover', 'delivery.redeliver', 'operation.cancel', 'secrets.rewrap'));
+
+-- ---- which events a subscription takes -------------------------------------------------------------------------
+
+-- The envelope, as a filter sees it. NULL when jsonb cannot hold the payload (a number beyond numeric, say).
+CREATE FUNCTION outbox.filter_view(e outbox.event) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object('eventId', e.event_id, 'type', e.type, 'aggregateType', e.aggregate_type,
+                            'aggregateId', e.aggregate_id, 'version', e.version, 'headers', e.headers::jsonb,
+                            'payload', e.payload::jsonb);
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION outbox.filter_view(outbox.event) FROM PUBLIC;
+
+-- An event that cannot be looked into is delivered: a filter may not lose one.
+CREATE FUNCTION outbox.filter_takes(path jsonpath, e outbox.event) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  view CONSTANT jsonb := outbox.filter_view(e);
+BEGIN
+  RETURN view IS NULL OR COALESCE(jsonb_path_match(view, path, '{}', true), false);
+END $$;
+REVOKE ALL ON FUNCTION outbox.filter_takes(jsonpath, outbox.event) FROM PUBLIC;
+
+CREATE FUNCTION outbox.like_any(globs text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(SELECT outbox.like_of(g) FROM unnest(globs) g);
+REVOKE ALL ON FUNCTION outbox.like_any(text[]) FROM PUBLIC;
+
+ALTER TABLE outbox.subscription
+  ADD COLUMN type_patterns text[] NOT NULL GENERATED ALWAYS AS (outbox.like_any(event_types)) STORED;
+
+-- Makes rows of the events in `seqs` for the subscriptions of a lane that take them: all that queue, or one. Returns
+-- how many each got. The caller holds the lane's row. `types` and `aggregates` are the routes that lead to the
+-- destination, pairs of patterns of LIKE. The rows of one key after the first open one are HELD.
+CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], types text[], aggregates text[],
+                                     hold_dead boolean, whose text, one bigint DEFAULT NULL,
+                                     operation_of bigint DEFAULT NULL)
+RETURNS TABLE (subscription bigint, rows bigint)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  WITH made AS (
+    INSERT INTO outbox.delivery AS d (lane, seq, subscription, aggregate_type, aggregate_id, state, trigger, operation)
+    SELECT lane_row.lane, m.seq, m.subscription, m.aggregate_type, m.aggregate_id,
+           CASE WHEN m.ordering = 'none' THEN 'PENDING'
+                WHEN m.nth > 1 THEN 'HELD'
+                WHEN EXISTS (SELECT FROM outbox.delivery o
+                             WHERE o.lane = lane_row.lane AND o.subscription = m.subscription
+                               AND o.aggregate_type = m.aggregate_type AND o.aggregate_id = m.aggregate_id
+                               AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (hold_dead OR o.state <> 'DEAD'))
+                THEN 'HELD' ELSE 'PENDING' END,
+           CASE WHEN operation_of IS NULL THEN 'schedule' ELSE 'recover' END, operation_of
+    FROM (SELECT e.seq, s.subscription, e.aggregate_type, e.aggregate_id, s.ordering,
+                 row_number() OVER (PARTITION BY s.subscription, e.aggregate_type, e.aggregate_id ORDER BY e.seq) AS nth
+          FROM outbox.event e
+          JOIN outbox.subscription s ON s.destination = lane_row.destination AND s.deleted_at IS NULL
+          WHERE e.seq = ANY (seqs) AND e.type LIKE ANY (s.type_patterns)
+            AND CASE whose WHEN 'queueing' THEN s.status <> 'disabled' AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
+                           WHEN 'rebased' THEN s.status <> 'disabled' AND e.occurred_at >= s.start_at
+                           ELSE s.subscription = one END
+            AND EXISTS (SELECT FROM unnest(types, aggregates) r(type, aggregate)
+                        WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
+            AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
+            AND NOT EXISTS (SELECT FROM outbox.delivery x
+                            WHERE x.lane = lane_row.lane AND x.seq = e.seq AND x.subscription = s.subscription)) m
+    ON CONFLICT DO NOTHING
+    RETURNING d.subscription)
+  SELECT m.subscription, count(*) FROM made m GROUP BY m.subscription
+$$;
+REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], text[], text[], boolean, text, bigint, bigint)
+  FROM PUBLIC;
+
+-- ---- what the relay calls -----------------------------------------------------------------------------------------
+
+-- One page of the log becomes deliveries, and the cursor moves over it. No row: the lane is somebody else's now. The
+-- first row has subscription 0 and says how many events were read and whether more are waiting; each other one names
+-- a subscription that got rows. Writes nothing when nothing is new, unless `renew`.
+CREATE FUNCTION outbox.expand(lane int, token bigint, lease_ms bigint, page int, renew boolean, hold_dead boolean,
+                              types text[], aggregates text[], cause text, error text)
+RETURNS TABLE (subscription bigint, rows bigint, more boolean, halt boolean)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  l    outbox.lane%ROWTYPE;
+  here pg_snapshot;
+  seqs bigint[];
+  full_page boolean;
+BEGIN
+  SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = expand.lane AND x.token = expand.token FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  IF l.win IS NULL THEN
+    WITH k AS (
+      SELECT e.seq FROM outbox.event e WHERE e.xid >= pg_snapshot_xmax(l.snap)
+      UNION ALL
+      SELECT e.seq FROM pg_snapshot_xip(l.snap) i(x) JOIN outbox.event e ON e.xid = i.x),
+    t AS (SELECT k.seq FROM k ORDER BY k.seq LIMIT page)
+    SELECT array_agg(t.seq ORDER BY t.seq), pg_current_snapshot() INTO seqs, here FROM t;
+  ELSE
+    here := l.win;
+    SELECT array_agg(t.seq ORDER BY t.seq) INTO seqs
+    FROM (SELECT e.seq FROM outbox.event e
+          WHERE e.seq > l.win_seq AND NOT pg_visible_in_snapshot(e.xid, l.snap)
+            AND pg_visible_in_snapshot(e.xid, l.win)
+          ORDER BY e.seq LIMIT page) t;
+  END IF;
+  full_page := COALESCE(cardinality(seqs), 0) >= page;
+  IF full_page THEN
+    UPDATE outbox.lane x SET win = here, win_seq = seqs[page], sent_seq = seqs[page] WHERE x.lane = l.lane;
+  ELSIF seqs IS NOT NULL OR l.win IS NOT NULL THEN
+    UPDATE outbox.lane x SET snap = here, win = NULL, win_seq = 0, sent_seq = 0 WHERE x.lane = l.lane;
+  END IF;
+  IF renew OR seqs IS NOT NULL THEN
+    UPDATE outbox.lane x SET lease_until = clock_timestamp() + lease_ms * interval '1 millisecond',
+      cause = expand.cause, last_error = expand.error, updated_at = clock_timestamp() WHERE x.lane = l.lane;
+  END IF;
+  RETURN QUERY SELECT 0::bigint, COALESCE(cardinality(seqs), 0)::bigint, full_page, l.state <> 'ACTIVE';
+  IF seqs IS NOT NULL THEN
+    RETURN QUERY SELECT m.subscription, m.rows, false, false
+                 FROM outbox.expand_events(l, seqs, types, aggregates, hold_dead, 'queueing') m;
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, boolean, text[], text[], text, text) FROM PUBLIC;
+
+-- Lets the first HELD row of each key go when nothing open precedes it: after an operator's work, or a crash of it.
+-- Also expands what a rebase has left (rows of subscription 0). Returns false when the lane is somebody else's.
+CREATE FUNCTION outbox.tidy_subscriptions(lane int, token bigint, hold_dead boolean, types text[], aggregates text[])
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  l    outbox.lane%ROWTYPE;
+  seqs bigint[];
+BEGIN
+  SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = tidy_subscriptions.lane AND x.token = tidy_subscriptions.token
+  FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  WITH left_over AS (
+    UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
+    WHERE d.lane = l.lane AND d.subscription = 0 AND d.state = 'PENDING' RETURNING d.seq)
+  SELECT array_agg(x.seq) INTO seqs FROM left_over x;
+  IF seqs IS NOT NULL THEN
+    PERFORM FROM outbox.expand_events(l, seqs, types, aggregates, hold_dead, 'rebased');
+  END IF;
+  UPDATE outbox.delivery d SET state = 'PENDING', updated_at = clock_timestamp()
+  FROM (SELECT h.subscription, h.aggregate_type, h.aggregate_id, min(h.seq) AS seq FROM outbox.delivery h
+        WHERE h.lane = l.lane AND h.state = 'HELD' AND h.subscription > 0
+        GROUP BY h.subscription, h.aggregate_type, h.aggregate_id) k
+  WHERE d.lane = l.lane AND d.subscription = k.subscription AND d.seq = k.seq AND d.state = 'HELD'
+    AND NOT EXISTS (SELECT FROM outbox.delivery o
+                    WHERE o.lane = l.lane AND o.subscription = k.subscription AND o.aggregate_type = k.aggregate_type
+                      AND o.aggregate_id = k.aggregate_id
+                      AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND o.state <> 'HELD'
+                      AND (hold_dead OR o.state <> 'DEAD'));
+  RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]) FROM PUBLIC;
+
+-- Disables a subscription and remembers the cursor, so that what it misses can be found. Does not lock the lane.
+CREATE FUNCTION outbox.disable_subscription(subscription bigint, reason text) RETURNS void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE outbox.subscription s
+  SET status = 'disabled', status_reason = reason, status_changed_at = clock_timestamp(), updated_at = clock_timestamp(),
+      version = s.version + 1,
+      missed_snap = COALESCE(s.missed_snap, (SELECT l.snap FROM outbox.lane l
+                                             WHERE l.destination = s.destination AND l.part = 0))
+  WHERE s.subscription = disable_subscription.subscription AND s.status <> 'disabled' AND s.deleted_at IS NULL
+$$;
+REVOKE ALL ON FUNCTION outbox.disable_subscription(bigint, text) FROM PUBLIC;
+
+-- Writes down how deliveries ended. `ended` is a list of objects: the delivery (seq, subscription), what becomes of it
+-- (state, attempts, setbacks, delay_ms, cause, error, asked as it was read) and, where `outcome` is there, what the
+-- attempt was like. `health` says of each endpoint that was heard of: whether it took something (ok), how many failures
+-- came after that, and how long it is left alone (throttle_ms). A row that was discarded meanwhile stays so, and one
+-- that was asked for again goes again. Returns the subscriptions that have new PENDING rows, after one with
+-- subscription 0; no row at all: the lane is somebody else's now, and nothing was written.
+CREATE FUNCTION outbox.end_deliveries(lane int, token bigint, hold_dead boolean, ended json, health json)
+RETURNS SETOF bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM FROM outbox.lane x WHERE x.lane = end_deliveries.lane AND x.token = end_deliveries.token FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  RETURN NEXT 0;
+
+  WITH f AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(ended) AS f(
+      seq bigint, subscription bigint, state text, attempts int, setbacks int, delay_ms bigint, cause text, error text,
+      asked int, trigger text, outcome text, started_us bigint, dns_us int, connect_us int, tls_us int,
+      first_byte_us int, total_us int, remote text, reused boolean, requests int, http_status int, category text,
+      retry_after_ms bigint, response text)),
+  tried AS (
+    INSERT INTO outbox.attempt (subscription, lane, seq, number, trigger, outcome, started_at, dns_us, connect_us, tls_us,
+                                first_byte_us, total_us, remote, reused, requests, http_status, category, cause, error,
+                                retry_after_ms, next_attempt_at, response)
+    SELECT f.subscription, end_deliveries.lane, f.seq, f.attempts + f.setbacks, f.trigger, f.outcome,
+           to_timestamp(f.started_us / 1e6), f.dns_us, f.connect_us, f.tls_us, f.first_byte_us, f.total_us, f.remote,
+           f.reused, f.requests, f.http_status, f.category, f.cause, f.error, f.retry_after_ms,
+           CASE WHEN f.state = 'RETRY' THEN clock_timestamp() + f.delay_ms * interval '1 millisecond' END, f.response
+    FROM f WHERE f.outcome IS NOT NULL)
+  UPDATE outbox.delivery d
+  SET state = CASE WHEN d.asked > f.asked AND f.state <> 'RETRY' THEN 'PENDING' ELSE f.state END,
+      attempts = CASE WHEN d.asked > f.asked THEN 0 ELSE f.attempts END,
+      setbacks = CASE WHEN d.asked > f.asked THEN 0 ELSE f.setbacks END,
+      trigger = CASE WHEN d.asked > f.asked THEN 'manual' ELSE 'schedule' END,
+      next_attempt_at = CASE WHEN d.asked > f.asked THEN clock_timestamp()
+                             ELSE clock_timestamp() + f.delay_ms * interval '1 millisecond' END,
+      cause = f.cause, last_error = f.error, updated_at = clock_timestamp()
+  FROM f
+  WHERE d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
+    AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY');
+
+  INSERT INTO outbox.subscription_health AS h (subscription, consecutive_failures, failing_since, last_success_at,
+                                               last_failure_at, throttled_until, last_cause, last_error)
+  SELECT x.subscription, x.failures, CASE WHEN x.failures > 0 THEN clock_timestamp() END,
+         CASE WHEN x.ok THEN clock_timestamp() END, CASE WHEN x.failures > 0 THEN clock_timestamp() END,
+         clock_timestamp() + x.throttle_ms * interval '1 millisecond', x.cause, x.error
+  FROM json_to_recordset(health) AS x(subscription bigint, ok boolean, failures bigint, throttle_ms bigint, cause text,
+                                      error text)
+  ORDER BY x.subscription
+  ON CONFLICT (subscription) DO UPDATE
+  SET consecutive_failures = excluded.consecutive_failures
+                             + CASE WHEN excluded.last_success_at IS NULL THEN h.consecutive_failures ELSE 0 END,
+      failing_since = CASE WHEN excluded.last_success_at IS NULL THEN COALESCE(h.failing_since, excluded.failing_since)
+                           ELSE excluded.failing_since END,
+      last_success_at = COALESCE(excluded.last_success_at, h.last_success_at),
+      last_failure_at = COALESCE(excluded.last_failure_at, h.last_failure_at),
+      throttled_until = excluded.throttled_until,
+      last_cause = COALESCE(excluded.last_cause, h.last_cause),
+      last_error = COALESCE(excluded.last_error, h.last_error);
+
+  -- An endpoint that is gone says so once; one that only fails, and has for long, is given up.
+  PERFORM outbox.disable_subscription(g.subscription, 'gone_410')
+  FROM (SELECT DISTINCT f.subscription FROM json_to_recordset(ended) AS f(subscription bigint, cause text)
+        WHERE f.cause = 'gone_410') g;
+  PERFORM outbox.disable_subscription(h.subscription, 'failure_rate')
+  FROM json_to_recordset(health) AS x(subscription bigint, failures bigint)
+  JOIN outbox.subscription_health h ON h.subscription = x.subscription
+  JOIN outbox.subscription s ON s.subscription = x.subscription
+  WHERE x.failures > 0 AND h.consecutive_failures >= 3
+    AND h.failing_since < clock_timestamp() - s.disable_after_s * interval '1 second';
+
+  RETURN QUERY
+    UPDATE outbox.delivery x SET state = 'PENDING', updated_at = clock_timestamp()
+    FROM (SELECT DISTINCT d.subscription, d.aggregate_type, d.aggregate_id
+          FROM json_to_recordset(ended) AS f(seq bigint, subscription bigint, state text)
+          JOIN outbox.delivery d ON d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
+          WHERE f.state <> 'RETRY') k
+    CROSS JOIN LATERAL (
+      SELECT y.seq, y.state FROM outbox.delivery y
+      WHERE y.lane = end_deliveries.lane AND y.subscription = k.subscription AND y.aggregate_type = k.aggregate_type
+        AND y.aggregate_id = k.aggregate_id AND y.state NOT IN ('DELIVERED', 'DISCARDED')
+        AND (hold_dead OR y.state <> 'DEAD')
+      ORDER BY y.seq LIMIT 1) n
+    WHERE n.state = 'HELD' AND x.lane = end_deliveries.lane AND x.subscription = k.subscription AND x.seq = n.seq
+    RETURNING x.subscription;
+END $$;
+REVOKE ALL ON FUNCTION outbox.end_deliveries(int, bigint, boolean, json, json) FROM PUBLIC;
+
+UPDATE outbox.meta SET schema_version = 6;
