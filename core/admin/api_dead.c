@@ -36,16 +36,16 @@ static int list(const struct api_call *call, const struct api_parameter *paramet
 {
     RIDER_CLEANUP(buf_done) struct buf filter = buf_make(65536);
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    struct json_writer w = json_begin(&filter);
+    struct json_writer w = jw_begin(&filter);
     int64_t limit = 100;
 
-    json_object(&w, NULL);
+    jw_object(&w, NULL);
     for (size_t i = 0; i < N_KEYS; i++) {
         if (parameters[i].value.len > 0) {
-            json_string(&w, names[i], buf_text(&parameters[i].value));
+            jw_string(&w, names[i], buf_text(&parameters[i].value));
         }
     }
-    json_object_end(&w);
+    jw_object_end(&w);
     int rc = parse_limit(&parameters[LIMIT].value, &limit, err);
     if (rc == 0) {
         rc = dead_letters_list(call->dsn, buf_text(&filter),
@@ -55,13 +55,13 @@ static int list(const struct api_call *call, const struct api_parameter *paramet
         return rc;
     }
     size_t n = row_set_count(rows);
-    w = json_begin(out);
-    json_object(&w, NULL);
+    w = jw_begin(out);
+    jw_object(&w, NULL);
     row_set_write(rows, &w, "deadLetters");
-    json_string_or_null(
+    jw_string_or_null(
         &w, "next",
         n > 0 && (int64_t)n == limit ? row_set_text(rows, n - 1, "position") : NULL);
-    json_object_end(&w);
+    jw_object_end(&w);
     return 0;
 }
 
@@ -116,18 +116,18 @@ static int apply(const struct api_call *call, bool discard,
     if (rc != 0) {
         return rc;
     }
-    struct json_writer w = json_begin(out);
-    json_object(&w, NULL);
-    json_string(&w, "action", discard ? "discard" : "replay");
-    json_bool(&w, "dryRun", change->dry_run);
-    json_int(&w, "matched", matched);
+    struct json_writer w = jw_begin(out);
+    jw_object(&w, NULL);
+    jw_string(&w, "action", discard ? "discard" : "replay");
+    jw_bool(&w, "dryRun", change->dry_run);
+    jw_int(&w, "matched", matched);
     row_set_write(groups, &w, "groups");
-    json_int(&w, "affected", result.affected);
-    json_bool(&w, "complete", !change->dry_run && result.affected < API_MAX_CHANGE);
+    jw_int(&w, "affected", result.affected);
+    jw_bool(&w, "complete", !change->dry_run && result.affected < API_MAX_CHANGE);
     if (result.operation != 0) {
-        json_int(&w, "operation", result.operation);
+        jw_int(&w, "operation", result.operation);
     }
-    json_object_end(&w);
+    jw_object_end(&w);
     return 0;
 }
 

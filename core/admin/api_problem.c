@@ -35,16 +35,16 @@ void api_problem(struct http_response *res, unsigned int status, const char *det
     struct json_writer w;
 
     buf_reset(&res->body);
-    w = json_begin(&res->body);
+    w = jw_begin(&res->body);
     res->status = status;
     res->content_type = "application/problem+json";
-    json_object(&w, NULL);
-    json_string(&w, "type", "about:blank");
-    json_string(&w, "title", title_of(status));
-    json_int(&w, "status", status);
+    jw_object(&w, NULL);
+    jw_string(&w, "type", "about:blank");
+    jw_string(&w, "title", title_of(status));
+    jw_int(&w, "status", status);
     if (detail != NULL) {
-        json_string(&w, "detail", detail);
+        jw_string(&w, "detail", detail);
     }
-    json_object_end(&w);
+    jw_object_end(&w);
     buf_putc(&res->body, '\n');
 }

@@ -2,8 +2,6 @@
 /*
  * api_request.c - strict reading of what a client of the API sent.
  *
- * jansson and base/json_writer.h share names: this file reads JSON and writes none.
- *
  * Not here: what a filter may hold, which the schema checks.
  */
 #include "admin/api_request.h"

@@ -50,7 +50,7 @@ static int show_status(const struct api_call *call, struct buf *out,
         rc = outbox_status_read(call->dsn, &status, err);
     }
     if (rc == 0) {
-        struct json_writer w = json_begin(out);
+        struct json_writer w = jw_begin(out);
         outbox_status_write(status, &w);
     }
     outbox_status_destroy(status);
@@ -83,10 +83,10 @@ static int answer_stuck(const struct api_call *call, const struct api_parameter 
     int rc = limit > 0 ? stuck_events(call->dsn, &filter, limit, &rows, err)
                        : stuck_groups(call->dsn, &filter, &rows, err);
     if (rc == 0) {
-        struct json_writer w = json_begin(out);
-        json_object(&w, NULL);
+        struct json_writer w = jw_begin(out);
+        jw_object(&w, NULL);
         row_set_write(rows, &w, limit > 0 ? "events" : "groups");
-        json_object_end(&w);
+        jw_object_end(&w);
     }
     return rc;
 }
@@ -123,11 +123,11 @@ static int show_event(const struct api_call *call, struct buf *out,
                               &places, err);
     }
     if (rc == 0) {
-        struct json_writer w = json_begin(out);
-        json_object(&w, NULL);
+        struct json_writer w = jw_begin(out);
+        jw_object(&w, NULL);
         row_set_write_row(event, 0, &w, "event");
         row_set_write(places, &w, "destinations");
-        json_object_end(&w);
+        jw_object_end(&w);
     }
     return rc;
 }

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-struct json_writer json_begin(struct buf *out)
+struct json_writer jw_begin(struct buf *out)
 {
     return (struct json_writer){.out = out};
 }
@@ -23,7 +23,7 @@ static void put_key(struct json_writer *w, const char *key)
     w->comma = true;
     if (key != NULL) {
         buf_putc(w->out, '"');
-        json_escape(w->out, key, strlen(key));
+        jw_escape(w->out, key, strlen(key));
         buf_append(w->out, "\":", 2);
     }
 }
@@ -41,22 +41,22 @@ static void close_with(struct json_writer *w, char c)
     w->comma = true;
 }
 
-void json_object(struct json_writer *w, const char *key)
+void jw_object(struct json_writer *w, const char *key)
 {
     open_with(w, key, '{');
 }
 
-void json_object_end(struct json_writer *w)
+void jw_object_end(struct json_writer *w)
 {
     close_with(w, '}');
 }
 
-void json_array(struct json_writer *w, const char *key)
+void jw_array(struct json_writer *w, const char *key)
 {
     open_with(w, key, '[');
 }
 
-void json_array_end(struct json_writer *w)
+void jw_array_end(struct json_writer *w)
 {
     close_with(w, ']');
 }
@@ -101,7 +101,7 @@ static size_t escape_one(struct buf *out, const char *value, size_t len)
     return n;
 }
 
-void json_escape(struct buf *out, const char *value, size_t len)
+void jw_escape(struct buf *out, const char *value, size_t len)
 {
     size_t plain = 0;
 
@@ -118,36 +118,35 @@ void json_escape(struct buf *out, const char *value, size_t len)
     buf_append(out, value + plain, len - plain);
 }
 
-void json_string_n(struct json_writer *w, const char *key, const char *value,
-                   size_t len)
+void jw_string_n(struct json_writer *w, const char *key, const char *value, size_t len)
 {
     put_key(w, key);
     buf_putc(w->out, '"');
-    json_escape(w->out, value, len);
+    jw_escape(w->out, value, len);
     buf_putc(w->out, '"');
 }
 
-void json_string(struct json_writer *w, const char *key, const char *value)
+void jw_string(struct json_writer *w, const char *key, const char *value)
 {
-    json_string_n(w, key, value, strlen(value));
+    jw_string_n(w, key, value, strlen(value));
 }
 
-void json_string_or_null(struct json_writer *w, const char *key, const char *value)
+void jw_string_or_null(struct json_writer *w, const char *key, const char *value)
 {
     if (value == NULL) {
-        json_null(w, key);
+        jw_null(w, key);
     } else {
-        json_string(w, key, value);
+        jw_string(w, key, value);
     }
 }
 
-void json_int(struct json_writer *w, const char *key, int64_t value)
+void jw_int(struct json_writer *w, const char *key, int64_t value)
 {
     put_key(w, key);
     buf_printf(w->out, "%" PRId64, value);
 }
 
-void json_double(struct json_writer *w, const char *key, double value)
+void jw_double(struct json_writer *w, const char *key, double value)
 {
     put_key(w, key);
     if (isfinite(value)) {
@@ -157,19 +156,19 @@ void json_double(struct json_writer *w, const char *key, double value)
     }
 }
 
-void json_bool(struct json_writer *w, const char *key, bool value)
+void jw_bool(struct json_writer *w, const char *key, bool value)
 {
     put_key(w, key);
     buf_puts(w->out, value ? "true" : "false");
 }
 
-void json_null(struct json_writer *w, const char *key)
+void jw_null(struct json_writer *w, const char *key)
 {
     put_key(w, key);
     buf_puts(w->out, "null");
 }
 
-void json_raw(struct json_writer *w, const char *key, const char *value, size_t len)
+void jw_raw(struct json_writer *w, const char *key, const char *value, size_t len)
 {
     put_key(w, key);
     buf_append(w->out, value, len);

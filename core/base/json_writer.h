@@ -20,28 +20,27 @@ struct json_writer {
     bool comma; /* the next value needs one before it */
 };
 
-struct json_writer json_begin(struct buf *out);
+struct json_writer jw_begin(struct buf *out);
 
 /* Inside an object pass the key; inside an array, or at the top, pass NULL. */
-void json_object(struct json_writer *w, const char *key);
-void json_object_end(struct json_writer *w);
-void json_array(struct json_writer *w, const char *key);
-void json_array_end(struct json_writer *w);
+void jw_object(struct json_writer *w, const char *key);
+void jw_object_end(struct json_writer *w);
+void jw_array(struct json_writer *w, const char *key);
+void jw_array_end(struct json_writer *w);
 
-void json_string(struct json_writer *w, const char *key, const char *value);
+void jw_string(struct json_writer *w, const char *key, const char *value);
 /** Bytes that are not UTF-8 become U+FFFD, so the output is always valid. */
-void json_string_n(struct json_writer *w, const char *key, const char *value,
-                   size_t len);
-/** As json_string(), or null for a NULL value. */
-void json_string_or_null(struct json_writer *w, const char *key, const char *value);
-void json_int(struct json_writer *w, const char *key, int64_t value);
-void json_double(struct json_writer *w, const char *key, double value);
-void json_bool(struct json_writer *w, const char *key, bool value);
-void json_null(struct json_writer *w, const char *key);
+void jw_string_n(struct json_writer *w, const char *key, const char *value, size_t len);
+/** As jw_string(), or null for a NULL value. */
+void jw_string_or_null(struct json_writer *w, const char *key, const char *value);
+void jw_int(struct json_writer *w, const char *key, int64_t value);
+void jw_double(struct json_writer *w, const char *key, double value);
+void jw_bool(struct json_writer *w, const char *key, bool value);
+void jw_null(struct json_writer *w, const char *key);
 /** Splices `value`, which the caller knows to be one JSON value. */
-void json_raw(struct json_writer *w, const char *key, const char *value, size_t len);
+void jw_raw(struct json_writer *w, const char *key, const char *value, size_t len);
 
 /** Appends `value` with JSON escapes and without quotes. */
-void json_escape(struct buf *out, const char *value, size_t len);
+void jw_escape(struct buf *out, const char *value, size_t len);
 
 #endif

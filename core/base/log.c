@@ -47,17 +47,17 @@ static void render_json(struct buf *out, enum log_level level, const char *compo
                         const char *event, const char *text)
 {
     char ts[CLOCK_RFC3339_SIZE];
-    struct json_writer w = json_begin(out);
+    struct json_writer w = jw_begin(out);
 
     (void)clock_format_rfc3339(clock_wall_us(), ts);
-    json_object(&w, NULL);
-    json_string(&w, "ts", ts);
-    json_string(&w, "level", level_names[level]);
-    json_string(&w, "component", component);
-    json_string(&w, "event", event);
-    json_string(&w, "msg", text);
-    json_int(&w, "pid", getpid());
-    json_object_end(&w);
+    jw_object(&w, NULL);
+    jw_string(&w, "ts", ts);
+    jw_string(&w, "level", level_names[level]);
+    jw_string(&w, "component", component);
+    jw_string(&w, "event", event);
+    jw_string(&w, "msg", text);
+    jw_int(&w, "pid", getpid());
+    jw_object_end(&w);
     buf_putc(out, '\n');
 }
 

@@ -42,7 +42,7 @@ static void write_time(struct json_writer *w, const char *key, const char *value
         (void)clock_format_rfc3339(clock_wall_us() - (int64_t)back_ms * 1000, text);
         value = text;
     }
-    json_string(w, key, value);
+    jw_string(w, key, value);
 }
 
 static int write_events(const struct cli_args *args, size_t first,
@@ -60,13 +60,13 @@ static int write_events(const struct cli_args *args, size_t first,
                               "\"%.60s\" is not an event id (a UUID)", id);
         }
         if (!any) {
-            json_array(w, "eventId");
+            jw_array(w, "eventId");
         }
         any = true;
-        json_string(w, NULL, id);
+        jw_string(w, NULL, id);
     }
     if (any) {
-        json_array_end(w);
+        jw_array_end(w);
     }
     return 0;
 }
@@ -74,20 +74,20 @@ static int write_events(const struct cli_args *args, size_t first,
 int cli_filter(const struct cli_args *args, size_t first_event, bool allowed_empty,
                struct buf *ret, struct rider_error *err)
 {
-    struct json_writer w = json_begin(ret);
+    struct json_writer w = jw_begin(ret);
 
-    json_object(&w, NULL);
+    jw_object(&w, NULL);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         const char *value = cli_arg(args, texts[i].flag);
 
         if (value != NULL) {
-            json_string(&w, texts[i].key, value);
+            jw_string(&w, texts[i].key, value);
         }
     }
     write_time(&w, "since", cli_arg(args, "since"));
     write_time(&w, "until", cli_arg(args, "until"));
     int rc = write_events(args, first_event, &w, err);
-    json_object_end(&w);
+    jw_object_end(&w);
     if (rc != 0) {
         return rc;
     }

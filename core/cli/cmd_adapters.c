@@ -28,23 +28,23 @@ static void write_json(struct listing *l, const char *file,
 {
     RIDER_CLEANUP(buf_done) struct buf schema = buf_make(MAX_OUTPUT);
 
-    json_object(&l->w, NULL);
-    json_string(&l->w, "file", file);
-    json_string_or_null(&l->w, "name", vt == NULL ? NULL : vt->name);
-    json_string_or_null(&l->w, "problem", vt == NULL ? reason : NULL);
+    jw_object(&l->w, NULL);
+    jw_string(&l->w, "file", file);
+    jw_string_or_null(&l->w, "name", vt == NULL ? NULL : vt->name);
+    jw_string_or_null(&l->w, "problem", vt == NULL ? reason : NULL);
     if (vt != NULL) {
-        json_string(&l->w, "version", vt->version);
-        json_string(&l->w, "summary", vt->summary);
-        json_int(&l->w, "abiMajor", vt->abi_major);
-        json_int(&l->w, "abiMinor", vt->abi_minor);
-        json_bool(&l->w, "keyOrder", (vt->caps & RIDER_CAP_KEY_ORDER) != 0);
-        json_bool(&l->w, "idempotent", (vt->caps & RIDER_CAP_IDEMPOTENT) != 0);
-        json_bool(&l->w, "subscriptions", (vt->caps & RIDER_CAP_SUBSCRIPTIONS) != 0);
+        jw_string(&l->w, "version", vt->version);
+        jw_string(&l->w, "summary", vt->summary);
+        jw_int(&l->w, "abiMajor", vt->abi_major);
+        jw_int(&l->w, "abiMinor", vt->abi_minor);
+        jw_bool(&l->w, "keyOrder", (vt->caps & RIDER_CAP_KEY_ORDER) != 0);
+        jw_bool(&l->w, "idempotent", (vt->caps & RIDER_CAP_IDEMPOTENT) != 0);
+        jw_bool(&l->w, "subscriptions", (vt->caps & RIDER_CAP_SUBSCRIPTIONS) != 0);
         settings_describe_options(vt->options, vt->option_size, /* json= */ true,
                                   &schema);
-        json_raw(&l->w, "options", buf_text(&schema), schema.len);
+        jw_raw(&l->w, "options", buf_text(&schema), schema.len);
     }
-    json_object_end(&l->w);
+    jw_object_end(&l->w);
 }
 
 static void print_limits(struct buf *out, const struct rider_option *row)
@@ -129,14 +129,14 @@ static int list(struct plugin_registry *reg, struct listing *l)
     struct rider_error err = {.code = RIDER_OK, .text = ""};
 
     if (l->json) {
-        l->w = json_begin(&l->out);
-        json_array(&l->w, NULL);
+        l->w = jw_begin(&l->out);
+        jw_array(&l->w, NULL);
     }
     if (plugin_registry_list(reg, list_one, l, &err) != 0) {
         return cli_fail(&err);
     }
     if (l->json) {
-        json_array_end(&l->w);
+        jw_array_end(&l->w);
         buf_putc(&l->out, '\n');
     }
     if (l->out.failed) {

@@ -192,20 +192,20 @@ static int check_all(const struct cli_args *args, struct cli_settings *s)
 static int print_json(const struct cli_settings *s, const char *path, int status)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make((size_t)4 * 1024 * 1024);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_object(&w, NULL);
-    json_bool(&w, "ok", status == CLI_OK);
-    json_string(&w, "file", path);
-    json_array(&w, "problems");
+    jw_object(&w, NULL);
+    jw_bool(&w, "ok", status == CLI_OK);
+    jw_string(&w, "file", path);
+    jw_array(&w, "problems");
     for (const char *p = buf_text(&s->problems); *p != '\0';) {
         size_t len = strcspn(p, "\n");
 
-        json_string_n(&w, NULL, p, len);
+        jw_string_n(&w, NULL, p, len);
         p += len + (p[len] == '\n' ? 1 : 0);
     }
-    json_array_end(&w);
-    json_object_end(&w);
+    jw_array_end(&w);
+    jw_object_end(&w);
     if (out.failed) {
         return cli_fail_text(CLI_TEMPORARY, "out of memory");
     }

@@ -64,15 +64,15 @@ static int number_flag(const struct cli_args *args, const char *name, int64_t ma
 static int print_list_json(const struct row_set *rows, int64_t limit)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
     size_t n = row_set_count(rows);
 
-    json_object(&w, NULL);
+    jw_object(&w, NULL);
     row_set_write(rows, &w, "deadLetters");
-    json_string_or_null(
+    jw_string_or_null(
         &w, "next",
         n > 0 && (int64_t)n == limit ? row_set_text(rows, n - 1, "position") : NULL);
-    json_object_end(&w);
+    jw_object_end(&w);
     return cli_print_json(&out);
 }
 
@@ -163,7 +163,7 @@ static int print_result(const struct request *r, const struct dead_order *order,
                         const struct dead_result *result)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
     if (!r->json) {
         if (result != NULL) {
@@ -173,16 +173,16 @@ static int print_result(const struct request *r, const struct dead_order *order,
         }
         return CLI_OK;
     }
-    json_object(&w, NULL);
-    json_string(&w, "action", order->discard ? "discard" : "replay");
-    json_bool(&w, "dryRun", result == NULL);
-    json_int(&w, "matched", matched);
+    jw_object(&w, NULL);
+    jw_string(&w, "action", order->discard ? "discard" : "replay");
+    jw_bool(&w, "dryRun", result == NULL);
+    jw_int(&w, "matched", matched);
     row_set_write(groups, &w, "groups");
     if (result != NULL) {
-        json_int(&w, "affected", result->affected);
-        json_int(&w, "operation", result->operation);
+        jw_int(&w, "affected", result->affected);
+        jw_int(&w, "operation", result->operation);
     }
-    json_object_end(&w);
+    jw_object_end(&w);
     return cli_print_json(&out);
 }
 

@@ -40,30 +40,30 @@ static void write_finding(void *arg, const struct doctor_finding *f)
 {
     struct json_writer *w = arg;
 
-    json_object(w, NULL);
-    json_string(w, "severity", doctor_severity_word(f->severity));
-    json_string(w, "check", f->check);
-    json_string(w, "subject", f->subject);
-    json_string(w, "text", f->text);
-    json_string(w, "advice", f->advice);
-    json_object_end(w);
+    jw_object(w, NULL);
+    jw_string(w, "severity", doctor_severity_word(f->severity));
+    jw_string(w, "check", f->check);
+    jw_string(w, "subject", f->subject);
+    jw_string(w, "text", f->text);
+    jw_string(w, "advice", f->advice);
+    jw_object_end(w);
 }
 
 static int examine(const struct doctor_options *options, bool json)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
     enum doctor_severity worst;
 
     if (!json) {
         return (int)doctor_examine(options, print_finding, NULL);
     }
-    json_object(&w, NULL);
-    json_array(&w, "findings");
+    jw_object(&w, NULL);
+    jw_array(&w, "findings");
     worst = doctor_examine(options, write_finding, &w);
-    json_array_end(&w);
-    json_string(&w, "status", doctor_severity_word(worst));
-    json_object_end(&w);
+    jw_array_end(&w);
+    jw_string(&w, "status", doctor_severity_word(worst));
+    jw_object_end(&w);
     int status = cli_print_json(&out);
     return status == CLI_OK ? (int)worst : status;
 }

@@ -155,7 +155,7 @@ static void print_event(struct buf *out, const struct event_row *row)
 static void write_bytes(struct json_writer *w, const char *key,
                         struct rider_bytes bytes)
 {
-    json_string_n(w, key, bytes.data, bytes.len);
+    jw_string_n(w, key, bytes.data, bytes.len);
 }
 
 static void write_event(struct json_writer *w, const struct event_row *row)
@@ -163,14 +163,14 @@ static void write_event(struct json_writer *w, const struct event_row *row)
     char time[CLOCK_RFC3339_SIZE];
     size_t len = clock_format_rfc3339(row->occurred_at_us, time);
 
-    json_object(w, "event");
-    json_string(w, "eventId", row->id);
+    jw_object(w, "event");
+    jw_string(w, "eventId", row->id);
     write_bytes(w, "type", row->type);
     write_bytes(w, "aggregateType", row->aggregate_type);
     write_bytes(w, "aggregateId", row->aggregate_id);
-    json_int(w, "version", row->version);
-    json_string_n(w, "occurredAt", time, len);
-    json_object_end(w);
+    jw_int(w, "version", row->version);
+    jw_string_n(w, "occurredAt", time, len);
+    jw_object_end(w);
 }
 
 static void write_route(struct json_writer *w, const struct explained_route *r,
@@ -180,37 +180,37 @@ static void write_route(struct json_writer *w, const struct explained_route *r,
     bool matches = explained_route_matches(r);
 
     put_reason(&reason, r, row);
-    json_object(w, NULL);
-    json_int(w, "index", (int64_t)r->index);
-    json_bool(w, "matches", matches);
-    json_string_or_null(w, "reason", matches ? NULL : buf_text(&reason));
-    json_object_end(w);
+    jw_object(w, NULL);
+    jw_int(w, "index", (int64_t)r->index);
+    jw_bool(w, "matches", matches);
+    jw_string_or_null(w, "reason", matches ? NULL : buf_text(&reason));
+    jw_object_end(w);
 }
 
 static void write_explanation(struct json_writer *w, const struct explanation *e,
                               const struct event_row *row)
 {
-    json_object(w, NULL);
-    json_string(w, "destination", e->destination->name);
-    json_string(w, "adapter", e->destination->adapter);
-    json_string(w, "envelope", e->envelope);
-    json_bool(w, "matches", e->matches);
-    json_array(w, "routes");
+    jw_object(w, NULL);
+    jw_string(w, "destination", e->destination->name);
+    jw_string(w, "adapter", e->destination->adapter);
+    jw_string(w, "envelope", e->envelope);
+    jw_bool(w, "matches", e->matches);
+    jw_array(w, "routes");
     for (size_t i = 0; i < e->n_routes; i++) {
         write_route(w, &e->routes[i], row);
     }
-    json_array_end(w);
-    json_string_or_null(w, "deadLettersOf", e->dead_letters_of);
-    json_string_or_null(w, "problem", e->problem[0] == '\0' ? NULL : e->problem);
-    json_array(w, "sends");
+    jw_array_end(w);
+    jw_string_or_null(w, "deadLettersOf", e->dead_letters_of);
+    jw_string_or_null(w, "problem", e->problem[0] == '\0' ? NULL : e->problem);
+    jw_array(w, "sends");
     for (size_t i = 0; i < e->n_lines; i++) {
-        json_object(w, NULL);
-        json_string(w, "name", e->lines[i].name);
+        jw_object(w, NULL);
+        jw_string(w, "name", e->lines[i].name);
         write_bytes(w, "value", e->lines[i].value);
-        json_object_end(w);
+        jw_object_end(w);
     }
-    json_array_end(w);
-    json_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
 }
 
 /* ---- the command ------------------------------------------------------------ */
@@ -249,18 +249,18 @@ static int explain(const struct cli_settings *s, const struct event_row *row, bo
     struct answer a = {.json = json, .out = buf_make(MAX_OUTPUT)};
     int status;
 
-    a.w = json_begin(&a.out);
+    a.w = jw_begin(&a.out);
     if (json) {
-        json_object(&a.w, NULL);
+        jw_object(&a.w, NULL);
         write_event(&a.w, row);
-        json_array(&a.w, "destinations");
+        jw_array(&a.w, "destinations");
     } else {
         print_event(&a.out, row);
     }
     status = explain_all(s, row, &a);
     if (json) {
-        json_array_end(&a.w);
-        json_object_end(&a.w);
+        jw_array_end(&a.w);
+        jw_object_end(&a.w);
         buf_putc(&a.out, '\n');
     }
     if (a.out.failed) {

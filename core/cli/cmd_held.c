@@ -31,11 +31,11 @@ static const struct cli_column columns[] = {
 static int print_json(const struct row_set *rows, const char *name)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_object(&w, NULL);
+    jw_object(&w, NULL);
     row_set_write(rows, &w, name);
-    json_object_end(&w);
+    jw_object_end(&w);
     return cli_print_json(&out);
 }
 

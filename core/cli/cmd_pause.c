@@ -42,16 +42,16 @@ static int report(const struct cli_args *args, const char *word,
 
     if (cli_given(args, "json")) {
         RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-        struct json_writer w = json_begin(&out);
+        struct json_writer w = jw_begin(&out);
 
-        json_object(&w, NULL);
-        json_string(&w, "destination", args->operands[0]);
-        json_string(&w, "action", word);
-        json_int(&w, "lanes", (int64_t)row_set_count(lanes));
+        jw_object(&w, NULL);
+        jw_string(&w, "destination", args->operands[0]);
+        jw_string(&w, "action", word);
+        jw_int(&w, "lanes", (int64_t)row_set_count(lanes));
         if (owners != NULL) {
             row_set_write(owners, &w, "owners");
         }
-        json_object_end(&w);
+        jw_object_end(&w);
         int status = cli_print_json(&out);
         return status == CLI_OK && open ? CLI_TEMPORARY : status;
     }

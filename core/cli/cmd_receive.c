@@ -50,23 +50,23 @@ static const char *verdict_word(enum receiver_verdict verdict)
 static void write_json(struct buf *out, const struct receiver_delivery *d,
                        const char *now)
 {
-    struct json_writer w = json_begin(out);
+    struct json_writer w = jw_begin(out);
 
-    json_object(&w, NULL);
-    json_string(&w, "receivedAt", now);
-    json_string(&w, "verdict", verdict_word(d->verdict));
-    json_int(&w, "status", d->status);
-    json_string_or_null(&w, "reason", d->reason);
-    json_string_or_null(&w, "id", d->id);
-    json_string_or_null(&w, "timestamp", d->timestamp);
-    json_string(&w, "path", d->req->path);
-    json_string(&w, "remote", d->req->remote);
+    jw_object(&w, NULL);
+    jw_string(&w, "receivedAt", now);
+    jw_string(&w, "verdict", verdict_word(d->verdict));
+    jw_int(&w, "status", d->status);
+    jw_string_or_null(&w, "reason", d->reason);
+    jw_string_or_null(&w, "id", d->id);
+    jw_string_or_null(&w, "timestamp", d->timestamp);
+    jw_string(&w, "path", d->req->path);
+    jw_string(&w, "remote", d->req->remote);
     if (d->verdict != RECEIVER_REFUSED) {
-        json_string_or_null(&w, "contentType",
-                            http_request_header(d->req, "content-type"));
-        json_string_n(&w, "body", d->req->body, d->req->body_len);
+        jw_string_or_null(&w, "contentType",
+                          http_request_header(d->req, "content-type"));
+        jw_string_n(&w, "body", d->req->body, d->req->body_len);
     }
-    json_object_end(&w);
+    jw_object_end(&w);
     buf_putc(out, '\n');
 }
 

@@ -79,7 +79,7 @@ static void print_table(const struct outbox_status *status)
 static int print_json(const struct outbox_status *status)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make((size_t)16 * 1024 * 1024);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
     outbox_status_write(status, &w);
     return cli_print_json(&out);

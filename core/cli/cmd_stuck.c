@@ -51,11 +51,11 @@ static int print(const struct cli_args *args, const struct row_set *rows, bool e
 {
     if (cli_given(args, "json")) {
         RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-        struct json_writer w = json_begin(&out);
+        struct json_writer w = jw_begin(&out);
 
-        json_object(&w, NULL);
+        jw_object(&w, NULL);
         row_set_write(rows, &w, events ? "events" : "groups");
-        json_object_end(&w);
+        jw_object_end(&w);
         return cli_print_json(&out);
     }
     if (row_set_count(rows) == 0) {

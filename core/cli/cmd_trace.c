@@ -94,12 +94,12 @@ static void print_text(const struct row_set *event, const struct row_set *places
 static int print_json(const struct row_set *event, const struct row_set *places)
 {
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(CLI_OUTPUT_MAX);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_object(&w, NULL);
+    jw_object(&w, NULL);
     row_set_write_row(event, 0, &w, "event");
     row_set_write(places, &w, "destinations");
-    json_object_end(&w);
+    jw_object_end(&w);
     return cli_print_json(&out);
 }
 

@@ -121,50 +121,50 @@ static void markdown_adapters(const struct described_adapters *adapters,
 static void schema_types(struct json_writer *w, const char *a, const char *b,
                          const char *c)
 {
-    json_array(w, "type");
-    json_string(w, NULL, a);
+    jw_array(w, "type");
+    jw_string(w, NULL, a);
     if (b != NULL) {
-        json_string(w, NULL, b);
+        jw_string(w, NULL, b);
     }
     if (c != NULL) {
-        json_string(w, NULL, c);
+        jw_string(w, NULL, c);
     }
-    json_array_end(w);
+    jw_array_end(w);
 }
 
 static void schema_choices(struct json_writer *w, const struct rider_option *row)
 {
-    json_array(w, "anyOf");
-    json_object(w, NULL);
-    json_array(w, "enum");
+    jw_array(w, "anyOf");
+    jw_object(w, NULL);
+    jw_array(w, "enum");
     for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++) {
-        json_string(w, NULL, row->choices[i]);
+        jw_string(w, NULL, row->choices[i]);
     }
-    json_array_end(w);
-    json_object_end(w);
-    json_object(w, NULL);
-    json_string(w, "type", "string");
-    json_string(w, "pattern", "\\$\\{");
-    json_object_end(w);
-    json_array_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
+    jw_object(w, NULL);
+    jw_string(w, "type", "string");
+    jw_string(w, "pattern", "\\$\\{");
+    jw_object_end(w);
+    jw_array_end(w);
 }
 
 static void schema_texts(struct json_writer *w)
 {
-    json_array(w, "anyOf");
-    json_object(w, NULL);
-    json_string(w, "type", "string");
-    json_int(w, "minLength", 1);
-    json_object_end(w);
-    json_object(w, NULL);
-    json_string(w, "type", "array");
-    json_int(w, "minItems", 1);
-    json_object(w, "items");
-    json_string(w, "type", "string");
-    json_int(w, "minLength", 1);
-    json_object_end(w);
-    json_object_end(w);
-    json_array_end(w);
+    jw_array(w, "anyOf");
+    jw_object(w, NULL);
+    jw_string(w, "type", "string");
+    jw_int(w, "minLength", 1);
+    jw_object_end(w);
+    jw_object(w, NULL);
+    jw_string(w, "type", "array");
+    jw_int(w, "minItems", 1);
+    jw_object(w, "items");
+    jw_string(w, "type", "string");
+    jw_int(w, "minLength", 1);
+    jw_object_end(w);
+    jw_object_end(w);
+    jw_array_end(w);
 }
 
 static void schema_number(struct json_writer *w, const struct rider_option *row)
@@ -174,15 +174,15 @@ static void schema_number(struct json_writer *w, const struct rider_option *row)
     schema_types(w, "integer", "string", NULL);
     if (row->type == RIDER_MS) {
         pattern = "^(0+|[0-9]+(ms|s|m|h|d))$|\\$\\{";
-        json_int(w, "minimum", 0);
-        json_int(w, "maximum", 0); /* only 0 needs no unit */
+        jw_int(w, "minimum", 0);
+        jw_int(w, "maximum", 0); /* only 0 needs no unit */
     } else if (row->type == RIDER_SIZE) {
         pattern = "^[0-9]+(KB|MB|GB)?$|\\$\\{";
     }
-    json_string(w, "pattern", pattern);
+    jw_string(w, "pattern", pattern);
     if (row->min != row->max && row->type != RIDER_MS) {
-        json_int(w, "minimum", row->min);
-        json_int(w, "maximum", row->max);
+        jw_int(w, "minimum", row->min);
+        jw_int(w, "maximum", row->max);
     }
 }
 
@@ -196,7 +196,7 @@ static void schema_value(struct json_writer *w, const struct rider_option *row)
         break;
     case RIDER_BOOL:
         schema_types(w, "boolean", "string", NULL);
-        json_string(w, "pattern", "^(true|false)$|\\$\\{");
+        jw_string(w, "pattern", "^(true|false)$|\\$\\{");
         break;
     case RIDER_ENUM:
         schema_choices(w, row);
@@ -212,22 +212,22 @@ static void schema_value(struct json_writer *w, const struct rider_option *row)
 
 static void schema_row(struct json_writer *w, const struct rider_option *row)
 {
-    json_object(w, row->name);
+    jw_object(w, row->name);
     if (row->help != NULL) {
-        json_string(w, "description", row->help);
+        jw_string(w, "description", row->help);
     }
     schema_value(w, row);
     if (row->default_value != NULL) {
-        json_string(w, "default", row->default_value);
+        jw_string(w, "default", row->default_value);
     }
-    json_object_end(w);
+    jw_object_end(w);
     if ((row->flags & RIDER_OPT_SECRET) != 0) {
         struct buf name = buf_make(128);
         buf_printf(&name, "%s_file", row->name);
-        json_object(w, buf_text(&name));
-        json_string(w, "description", "A file with the value, by absolute path.");
-        json_string(w, "type", "string");
-        json_object_end(w);
+        jw_object(w, buf_text(&name));
+        jw_string(w, "description", "A file with the value, by absolute path.");
+        jw_string(w, "type", "string");
+        jw_object_end(w);
         buf_done(&name);
     }
 }
@@ -237,14 +237,14 @@ static void schema_required(struct json_writer *w, const struct option_table *t)
 {
     struct rider_option row;
 
-    json_array(w, "required");
+    jw_array(w, "required");
     for (size_t i = 0; option_table_row(t, i, &row); i++) {
         if ((row.flags & (RIDER_OPT_REQUIRED | RIDER_OPT_SECRET)) ==
             RIDER_OPT_REQUIRED) {
-            json_string(w, NULL, row.name);
+            jw_string(w, NULL, row.name);
         }
     }
-    json_array_end(w);
+    jw_array_end(w);
 }
 
 /* The properties of `t`; leaves "properties" open for sections. Returns whether
@@ -254,7 +254,7 @@ static bool schema_properties(struct json_writer *w, const struct option_table *
     struct rider_option row;
     bool open = false;
 
-    json_object(w, "properties");
+    jw_object(w, "properties");
     for (size_t i = 0; option_table_row(t, i, &row); i++) {
         if (row.type == RIDER_PROPERTIES) {
             open = true;
@@ -267,13 +267,13 @@ static bool schema_properties(struct json_writer *w, const struct option_table *
 
 static void schema_rest(struct json_writer *w, bool open)
 {
-    json_object_end(w); /* properties */
+    jw_object_end(w); /* properties */
     if (open) {
-        json_object(w, "additionalProperties");
+        jw_object(w, "additionalProperties");
         schema_types(w, "string", "number", "boolean");
-        json_object_end(w);
+        jw_object_end(w);
     } else {
-        json_bool(w, "additionalProperties", false);
+        jw_bool(w, "additionalProperties", false);
     }
 }
 
@@ -291,7 +291,7 @@ static bool has_required(const struct option_table *t)
 
 static void schema_options(struct json_writer *w, const struct option_table *t)
 {
-    json_string(w, "type", "object");
+    jw_string(w, "type", "object");
     schema_rest(w, schema_properties(w, t));
     schema_required(w, t);
 }
@@ -301,52 +301,52 @@ static void schema_options(struct json_writer *w, const struct option_table *t)
 static void schema_adapters(struct json_writer *w,
                             const struct described_adapters *adapters)
 {
-    json_array(w, "allOf");
+    jw_array(w, "allOf");
     for (size_t i = 0; i < adapters->n; i++) {
         const struct described_adapter *a = &adapters->items[i];
         const struct option_table t = {.rows = a->table, .row_size = a->option_size};
 
-        json_object(w, NULL);
-        json_object(w, "if");
-        json_object(w, "properties");
-        json_object(w, "adapter");
-        json_string(w, "const", a->name);
-        json_object_end(w);
-        json_object_end(w);
-        json_object_end(w);
-        json_object(w, "then");
-        json_object(w, "properties");
-        json_object(w, "options");
+        jw_object(w, NULL);
+        jw_object(w, "if");
+        jw_object(w, "properties");
+        jw_object(w, "adapter");
+        jw_string(w, "const", a->name);
+        jw_object_end(w);
+        jw_object_end(w);
+        jw_object_end(w);
+        jw_object(w, "then");
+        jw_object(w, "properties");
+        jw_object(w, "options");
         schema_options(w, &t);
-        json_object_end(w);
-        json_object_end(w);
+        jw_object_end(w);
+        jw_object_end(w);
         if (has_required(&t)) {
-            json_array(w, "required");
-            json_string(w, NULL, "options");
-            json_array_end(w);
+            jw_array(w, "required");
+            jw_string(w, NULL, "options");
+            jw_array_end(w);
         }
-        json_object_end(w);
-        json_object_end(w);
+        jw_object_end(w);
+        jw_object_end(w);
     }
-    json_array_end(w);
+    jw_array_end(w);
 }
 
 static void schema_section(struct json_writer *w, const struct section *section,
                            const struct described_adapters *adapters)
 {
-    json_string(w, "description", section->help);
+    jw_string(w, "description", section->help);
     if (section->list) {
-        json_string(w, "type", "array");
-        json_object(w, "items");
+        jw_string(w, "type", "array");
+        jw_object(w, "items");
     }
-    json_string(w, "type", "object");
+    jw_string(w, "type", "object");
     if (!section->open) {
         (void)schema_properties(w, &section->keys);
         for (size_t i = 0; section->sections != NULL && section->sections[i] != NULL;
              i++) {
-            json_object(w, section->sections[i]->name);
+            jw_object(w, section->sections[i]->name);
             schema_section(w, section->sections[i], adapters);
-            json_object_end(w);
+            jw_object_end(w);
         }
         schema_rest(w, false);
         schema_required(w, &section->keys);
@@ -355,7 +355,7 @@ static void schema_section(struct json_writer *w, const struct section *section,
         schema_adapters(w, adapters);
     }
     if (section->list) {
-        json_object_end(w);
+        jw_object_end(w);
     }
 }
 
@@ -368,10 +368,10 @@ void settings_describe_options(const struct rider_option *table, size_t option_s
         markdown_table(&t, out);
         return;
     }
-    struct json_writer w = json_begin(out);
-    json_object(&w, NULL);
+    struct json_writer w = jw_begin(out);
+    jw_object(&w, NULL);
     schema_options(&w, &t);
-    json_object_end(&w);
+    jw_object_end(&w);
 }
 
 void settings_describe(const struct described_adapter *adapters, size_t n_adapters,
@@ -384,10 +384,10 @@ void settings_describe(const struct described_adapter *adapters, size_t n_adapte
         markdown_adapters(&all, out);
         return;
     }
-    struct json_writer w = json_begin(out);
-    json_object(&w, NULL);
-    json_string(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    json_string(&w, "title", "Postrider configuration");
+    struct json_writer w = jw_begin(out);
+    jw_object(&w, NULL);
+    jw_string(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    jw_string(&w, "title", "Postrider configuration");
     schema_section(&w, section_root(), &all);
-    json_object_end(&w);
+    jw_object_end(&w);
 }

@@ -37,24 +37,24 @@ static void live_lane(void *arg, struct lane_thread *lane)
     if (last != 0 && silent > LIVE_LIMIT_MS) {
         p->good = false;
     }
-    json_object(&p->json, NULL);
-    json_string(&p->json, "lane", lane_thread_name(lane));
-    json_int(&p->json, "lastTurnMs", last == 0 ? -1 : (int64_t)silent);
-    json_object_end(&p->json);
+    jw_object(&p->json, NULL);
+    jw_string(&p->json, "lane", lane_thread_name(lane));
+    jw_int(&p->json, "lastTurnMs", last == 0 ? -1 : (int64_t)silent);
+    jw_object_end(&p->json);
 }
 
 bool report_live(void *arg, struct buf *json)
 {
     struct report *r = arg;
     struct picture p = {
-        .json = json_begin(json), .good = true, .now_ms = clock_mono_ms()};
+        .json = jw_begin(json), .good = true, .now_ms = clock_mono_ms()};
 
-    json_object(&p.json, NULL);
-    json_array(&p.json, "lanes");
+    jw_object(&p.json, NULL);
+    jw_array(&p.json, "lanes");
     lane_set_each(r->lanes, live_lane, &p);
-    json_array_end(&p.json);
-    json_string(&p.json, "status", p.good ? "live" : "stalled");
-    json_object_end(&p.json);
+    jw_array_end(&p.json);
+    jw_string(&p.json, "status", p.good ? "live" : "stalled");
+    jw_object_end(&p.json);
     return p.good;
 }
 
@@ -83,39 +83,38 @@ static void ready_lane(void *arg, struct lane_thread *lane)
         p->good = false;
     }
     lane_thread_report(lane, &report);
-    json_object(&p->json, NULL);
-    json_string(&p->json, "lane", lane_thread_name(lane));
-    json_string(&p->json, "adapter", lane_thread_destination(lane)->adapter);
-    json_string(&p->json, "phase", lane_phase_word(phase));
-    json_string(&p->json, "destination", destination_state(stats));
+    jw_object(&p->json, NULL);
+    jw_string(&p->json, "lane", lane_thread_name(lane));
+    jw_string(&p->json, "adapter", lane_thread_destination(lane)->adapter);
+    jw_string(&p->json, "phase", lane_phase_word(phase));
+    jw_string(&p->json, "destination", destination_state(stats));
     if (load(&stats->breaker) != BREAKER_CLOSED) {
-        json_string(&p->json, "cause",
-                    cause_word((uint32_t)load(&stats->breaker_cause)));
+        jw_string(&p->json, "cause", cause_word((uint32_t)load(&stats->breaker_cause)));
     }
-    json_string(&p->json, "detail", report.health.detail);
-    json_int(&p->json, "inFlight", (int64_t)load(&stats->in_flight));
-    json_object_end(&p->json);
+    jw_string(&p->json, "detail", report.health.detail);
+    jw_int(&p->json, "inFlight", (int64_t)load(&stats->in_flight));
+    jw_object_end(&p->json);
 }
 
 bool report_ready(void *arg, struct buf *json)
 {
     struct report *r = arg;
     struct picture p = {
-        .json = json_begin(json), .good = true, .now_ms = clock_mono_ms()};
+        .json = jw_begin(json), .good = true, .now_ms = clock_mono_ms()};
     bool draining = atomic_load(&r->draining);
 
-    json_object(&p.json, NULL);
-    json_array(&p.json, "lanes");
+    jw_object(&p.json, NULL);
+    jw_array(&p.json, "lanes");
     lane_set_each(r->lanes, ready_lane, &p);
-    json_array_end(&p.json);
+    jw_array_end(&p.json);
     bool started = atomic_load(&r->started);
 
     p.good = p.good && started && !draining;
-    json_string(&p.json, "status",
-                p.good     ? "ready"
-                : draining ? "draining"
-                : started  ? "not ready"
-                           : "starting");
-    json_object_end(&p.json);
+    jw_string(&p.json, "status",
+              p.good     ? "ready"
+              : draining ? "draining"
+              : started  ? "not ready"
+                         : "starting");
+    jw_object_end(&p.json);
     return p.good;
 }

@@ -89,14 +89,14 @@ static void write_time(struct json_writer *w, const char *key, const char *text)
     size_t end = strcspn(text, "+");
 
     if (text[day] == '\0' || text[end] == '\0') {
-        json_string(w, key, text); /* infinity */
+        jw_string(w, key, text); /* infinity */
         return;
     }
     buf_append(&out, text, day);
     buf_putc(&out, 'T');
     buf_append(&out, text + day + 1, end - day - 1);
     buf_putc(&out, 'Z');
-    json_string(w, key, buf_text(&out));
+    jw_string(w, key, buf_text(&out));
 }
 
 static void write_value(const PGresult *result, int row, int column,
@@ -107,25 +107,25 @@ static void write_value(const PGresult *result, int row, int column,
     size_t len = (size_t)PQgetlength(result, row, column);
 
     if (PQgetisnull(result, row, column)) {
-        json_null(w, key);
+        jw_null(w, key);
         return;
     }
     switch (PQftype(result, column)) {
     case OID_BOOL:
-        json_bool(w, key, text[0] == 't');
+        jw_bool(w, key, text[0] == 't');
         break;
     case OID_INT2:
     case OID_INT4:
     case OID_INT8:
     case OID_JSON:
     case OID_JSONB:
-        json_raw(w, key, text, len);
+        jw_raw(w, key, text, len);
         break;
     case OID_TIMESTAMPTZ:
         write_time(w, key, text);
         break;
     default:
-        json_string_n(w, key, text, len);
+        jw_string_n(w, key, text, len);
         break;
     }
 }
@@ -133,18 +133,18 @@ static void write_value(const PGresult *result, int row, int column,
 void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
                        const char *key)
 {
-    json_object(w, key);
+    jw_object(w, key);
     for (int c = 0; c < PQnfields(result_of(rows)); c++) {
         write_value(result_of(rows), (int)row, c, w);
     }
-    json_object_end(w);
+    jw_object_end(w);
 }
 
 void row_set_write(const struct row_set *rows, struct json_writer *w, const char *key)
 {
-    json_array(w, key);
+    jw_array(w, key);
     for (size_t i = 0; i < row_set_count(rows); i++) {
         row_set_write_row(rows, i, w, NULL);
     }
-    json_array_end(w);
+    jw_array_end(w);
 }

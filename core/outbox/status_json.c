@@ -18,41 +18,41 @@ int64_t outbox_lane_count(const struct outbox_lane_status *lane, const char *sta
 
 static void write_lane(struct json_writer *w, const struct outbox_lane_status *lane)
 {
-    json_object(w, NULL);
-    json_string(w, "destination", lane->destination);
-    json_int(w, "part", lane->part);
-    json_string(w, "state", lane->state);
-    json_string_or_null(w, "owner", lane->owner[0] == '\0' ? NULL : lane->owner);
-    json_string_or_null(w, "cause", lane->cause[0] == '\0' ? NULL : lane->cause);
-    json_int(w, "leaseLeftMs", lane->lease_left_ms);
-    json_int(w, "backlog", lane->backlog);
-    json_bool(w, "backlogCapped", lane->backlog_capped);
-    json_int(w, "oldestPendingMs", lane->oldest_pending_ms);
-    json_int(w, "dead", outbox_lane_count(lane, "DEAD"));
-    json_array(w, "deliveries");
+    jw_object(w, NULL);
+    jw_string(w, "destination", lane->destination);
+    jw_int(w, "part", lane->part);
+    jw_string(w, "state", lane->state);
+    jw_string_or_null(w, "owner", lane->owner[0] == '\0' ? NULL : lane->owner);
+    jw_string_or_null(w, "cause", lane->cause[0] == '\0' ? NULL : lane->cause);
+    jw_int(w, "leaseLeftMs", lane->lease_left_ms);
+    jw_int(w, "backlog", lane->backlog);
+    jw_bool(w, "backlogCapped", lane->backlog_capped);
+    jw_int(w, "oldestPendingMs", lane->oldest_pending_ms);
+    jw_int(w, "dead", outbox_lane_count(lane, "DEAD"));
+    jw_array(w, "deliveries");
     for (size_t i = 0; i < lane->n_deliveries; i++) {
         const struct outbox_delivery_count *d = &lane->deliveries[i];
 
-        json_object(w, NULL);
-        json_string(w, "state", d->state);
-        json_string_or_null(w, "cause", d->cause[0] == '\0' ? NULL : d->cause);
-        json_int(w, "count", d->n);
-        json_object_end(w);
+        jw_object(w, NULL);
+        jw_string(w, "state", d->state);
+        jw_string_or_null(w, "cause", d->cause[0] == '\0' ? NULL : d->cause);
+        jw_int(w, "count", d->n);
+        jw_object_end(w);
     }
-    json_array_end(w);
-    json_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
 }
 
 void outbox_status_write(const struct outbox_status *status, struct json_writer *w)
 {
-    json_object(w, NULL);
-    json_int(w, "schemaVersion", status->schema_version);
-    json_bool(w, "strictTypes", status->strict_types);
-    json_bool(w, "sameCluster", status->same_cluster);
-    json_array(w, "lanes");
+    jw_object(w, NULL);
+    jw_int(w, "schemaVersion", status->schema_version);
+    jw_bool(w, "strictTypes", status->strict_types);
+    jw_bool(w, "sameCluster", status->same_cluster);
+    jw_array(w, "lanes");
     for (size_t i = 0; i < status->n_lanes; i++) {
         write_lane(w, &status->lanes[i]);
     }
-    json_array_end(w);
-    json_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
 }

@@ -19,30 +19,30 @@ static void a_document_with_everything(void **state)
 {
     (void)state;
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(1000);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
     static const char raw[] = "{ \"z\":1.0,  \"a\":[] }";
 
-    json_object(&w, NULL);
-    json_string(&w, "text", "a");
-    json_int(&w, "least", INT64_MIN);
-    json_double(&w, "half", 0.5);
-    json_bool(&w, "yes", true);
-    json_bool(&w, "no", false);
-    json_null(&w, "none");
-    json_string_or_null(&w, "missing", NULL);
-    json_string_or_null(&w, "there", "b");
-    json_raw(&w, "raw", raw, sizeof(raw) - 1);
-    json_array(&w, "list");
-    json_array_end(&w);
-    json_array(&w, "items");
-    json_int(&w, NULL, 1);
-    json_object(&w, NULL);
-    json_object_end(&w);
-    json_string(&w, NULL, "x");
-    json_array_end(&w);
-    json_object(&w, "empty");
-    json_object_end(&w);
-    json_object_end(&w);
+    jw_object(&w, NULL);
+    jw_string(&w, "text", "a");
+    jw_int(&w, "least", INT64_MIN);
+    jw_double(&w, "half", 0.5);
+    jw_bool(&w, "yes", true);
+    jw_bool(&w, "no", false);
+    jw_null(&w, "none");
+    jw_string_or_null(&w, "missing", NULL);
+    jw_string_or_null(&w, "there", "b");
+    jw_raw(&w, "raw", raw, sizeof(raw) - 1);
+    jw_array(&w, "list");
+    jw_array_end(&w);
+    jw_array(&w, "items");
+    jw_int(&w, NULL, 1);
+    jw_object(&w, NULL);
+    jw_object_end(&w);
+    jw_string(&w, NULL, "x");
+    jw_array_end(&w);
+    jw_object(&w, "empty");
+    jw_object_end(&w);
+    jw_object_end(&w);
     assert_false(out.failed);
     assert_string_equal(
         buf_text(&out),
@@ -81,7 +81,7 @@ static void strings_are_escaped(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         RIDER_CLEANUP(buf_done) struct buf out = buf_make(1000);
-        json_escape(&out, cases[i].value, cases[i].len);
+        jw_escape(&out, cases[i].value, cases[i].len);
         assert_string_equal(buf_text(&out), cases[i].expected);
     }
 }
@@ -90,11 +90,11 @@ static void a_key_is_escaped_too(void **state)
 {
     (void)state;
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(100);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_object(&w, NULL);
-    json_string_n(&w, "a\"b", "c\0d", 3);
-    json_object_end(&w);
+    jw_object(&w, NULL);
+    jw_string_n(&w, "a\"b", "c\0d", 3);
+    jw_object_end(&w);
     assert_string_equal(buf_text(&out), "{\"a\\\"b\":\"c\\u0000d\"}");
 }
 
@@ -102,14 +102,14 @@ static void numbers_that_json_lacks_are_null(void **state)
 {
     (void)state;
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(100);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_array(&w, NULL);
-    json_double(&w, NULL, (double)NAN);
-    json_double(&w, NULL, (double)INFINITY);
-    json_double(&w, NULL, 1e21);
-    json_double(&w, NULL, -0.001);
-    json_array_end(&w);
+    jw_array(&w, NULL);
+    jw_double(&w, NULL, (double)NAN);
+    jw_double(&w, NULL, (double)INFINITY);
+    jw_double(&w, NULL, 1e21);
+    jw_double(&w, NULL, -0.001);
+    jw_array_end(&w);
     assert_string_equal(buf_text(&out), "[null,null,1e+21,-0.001]");
 }
 
@@ -117,11 +117,11 @@ static void a_full_buffer_shows(void **state)
 {
     (void)state;
     RIDER_CLEANUP(buf_done) struct buf out = buf_make(10);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
-    json_object(&w, NULL);
-    json_string(&w, "key", "a value that is too long");
-    json_object_end(&w);
+    jw_object(&w, NULL);
+    jw_string(&w, "key", "a value that is too long");
+    jw_object_end(&w);
     assert_true(out.failed);
 }
 

@@ -60,26 +60,26 @@ static int migrate(const char *dsn, int argc, char **argv)
 
 static void write_lane(struct json_writer *w, const struct outbox_lane_status *lane)
 {
-    json_object(w, NULL);
-    json_string(w, "destination", lane->destination);
-    json_int(w, "part", lane->part);
-    json_string(w, "state", lane->state);
-    json_string(w, "owner", lane->owner);
-    json_string(w, "cause", lane->cause);
-    json_int(w, "lease_left_ms", lane->lease_left_ms);
-    json_int(w, "backlog", lane->backlog);
-    json_bool(w, "backlog_capped", lane->backlog_capped);
-    json_int(w, "oldest_pending_ms", lane->oldest_pending_ms);
-    json_array(w, "deliveries");
+    jw_object(w, NULL);
+    jw_string(w, "destination", lane->destination);
+    jw_int(w, "part", lane->part);
+    jw_string(w, "state", lane->state);
+    jw_string(w, "owner", lane->owner);
+    jw_string(w, "cause", lane->cause);
+    jw_int(w, "lease_left_ms", lane->lease_left_ms);
+    jw_int(w, "backlog", lane->backlog);
+    jw_bool(w, "backlog_capped", lane->backlog_capped);
+    jw_int(w, "oldest_pending_ms", lane->oldest_pending_ms);
+    jw_array(w, "deliveries");
     for (size_t i = 0; i < lane->n_deliveries; i++) {
-        json_array(w, NULL);
-        json_string(w, NULL, lane->deliveries[i].state);
-        json_string(w, NULL, lane->deliveries[i].cause);
-        json_int(w, NULL, lane->deliveries[i].n);
-        json_array_end(w);
+        jw_array(w, NULL);
+        jw_string(w, NULL, lane->deliveries[i].state);
+        jw_string(w, NULL, lane->deliveries[i].cause);
+        jw_int(w, NULL, lane->deliveries[i].n);
+        jw_array_end(w);
     }
-    json_array_end(w);
-    json_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
 }
 
 static int status(const char *dsn)
@@ -87,21 +87,21 @@ static int status(const char *dsn)
     struct outbox_status *s = NULL;
     struct rider_error err;
     struct buf out = buf_make(MAX_OUTPUT);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
     if (outbox_status_read(dsn, &s, &err) != 0) {
         return failed(&err);
     }
-    json_object(&w, NULL);
-    json_int(&w, "schema_version", s->schema_version);
-    json_bool(&w, "strict_types", s->strict_types);
-    json_bool(&w, "same_cluster", s->same_cluster);
-    json_array(&w, "lanes");
+    jw_object(&w, NULL);
+    jw_int(&w, "schema_version", s->schema_version);
+    jw_bool(&w, "strict_types", s->strict_types);
+    jw_bool(&w, "same_cluster", s->same_cluster);
+    jw_array(&w, "lanes");
     for (size_t i = 0; i < s->n_lanes; i++) {
         write_lane(&w, &s->lanes[i]);
     }
-    json_array_end(&w);
-    json_object_end(&w);
+    jw_array_end(&w);
+    jw_object_end(&w);
     outbox_status_destroy(s);
     print(&out);
     return 0;
@@ -110,7 +110,7 @@ static int status(const char *dsn)
 static void write_bytes(struct json_writer *w, const char *key,
                         struct rider_bytes bytes)
 {
-    json_string_n(w, key, bytes.data, bytes.len);
+    jw_string_n(w, key, bytes.data, bytes.len);
 }
 
 static int event(const char *dsn, const char *id)
@@ -118,29 +118,29 @@ static int event(const char *dsn, const char *id)
     struct outbox_stored_event *e = NULL;
     struct rider_error err;
     struct buf out = buf_make(MAX_OUTPUT);
-    struct json_writer w = json_begin(&out);
+    struct json_writer w = jw_begin(&out);
 
     if (outbox_event_read(dsn, id, &e, &err) != 0) {
         return failed(&err);
     }
-    json_object(&w, NULL);
-    json_int(&w, "seq", e->row.seq);
-    json_string(&w, "event_id", e->row.id);
+    jw_object(&w, NULL);
+    jw_int(&w, "seq", e->row.seq);
+    jw_string(&w, "event_id", e->row.id);
     write_bytes(&w, "type", e->row.type);
     write_bytes(&w, "aggregate_type", e->row.aggregate_type);
     write_bytes(&w, "aggregate_id", e->row.aggregate_id);
-    json_int(&w, "version", e->row.version);
-    json_int(&w, "occurred_at_us", e->row.occurred_at_us);
+    jw_int(&w, "version", e->row.version);
+    jw_int(&w, "occurred_at_us", e->row.occurred_at_us);
     write_bytes(&w, "payload", e->row.payload);
-    json_array(&w, "headers");
+    jw_array(&w, "headers");
     for (size_t i = 0; i < e->row.n_headers; i++) {
-        json_array(&w, NULL);
+        jw_array(&w, NULL);
         write_bytes(&w, NULL, e->row.headers[i].name);
         write_bytes(&w, NULL, e->row.headers[i].value);
-        json_array_end(&w);
+        jw_array_end(&w);
     }
-    json_array_end(&w);
-    json_object_end(&w);
+    jw_array_end(&w);
+    jw_object_end(&w);
     outbox_stored_event_destroy(e);
     print(&out);
     return 0;
