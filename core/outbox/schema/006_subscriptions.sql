@@ -165,6 +165,18 @@ ALTER TABLE outbox.audit ADD CONSTRAINT audit_action_check CHECK (action IN (
   'subscription.create', 'subscription.update', 'subscription.delete', 'subscription.disable', 'subscription.rotate',
   'subscription.verify', 'subscription.recover', 'delivery.redeliver', 'operation.cancel', 'secrets.rewrap'));
 
+-- Leaves the row in outbox.audit that a change of a subscription needs. Runs as the owner: nobody else may write there.
+CREATE FUNCTION outbox.note_change(action text, actor text, filter jsonb, affected bigint DEFAULT 1) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF action NOT LIKE 'subscription.%' AND action <> 'secrets.rewrap' THEN
+    RAISE EXCEPTION 'outbox.note_change() takes no "%"', left(action, 40) USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  INSERT INTO outbox.audit (action, actor, filter, affected)
+  VALUES (note_change.action, left(COALESCE(note_change.actor, ''), 200), note_change.filter, note_change.affected);
+END $$;
+REVOKE ALL ON FUNCTION outbox.note_change(text, text, jsonb, bigint) FROM PUBLIC;
+
 -- ---- which events a subscription takes -------------------------------------------------------------------------
 
 -- The envelope, as a filter sees it. NULL when jsonb cannot hold the payload (a number beyond numeric, say).

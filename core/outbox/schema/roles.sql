@@ -3,10 +3,13 @@
 -- this schema and grants exactly what is listed. The roles cannot log in: grant them to the users that do.
 --
 --   outbox_writer    the application: may add events, may not read them
---   outbox_relay     the daemon: reads events, moves cursors, parks deliveries; cannot write or delete events
---   outbox_api       the HTTP API: states and causes, replay and discard by the functions; no payloads
---   outbox_operator  people at the commands: as outbox_api, and release, pause, resume; no payloads
---   outbox_monitor   dashboards and `postrider status`: states and counts, no payloads
+--   outbox_relay     the daemon: reads events, moves cursors, parks deliveries; cannot write or delete events. The only
+--                    one that reads sealed secrets
+--   outbox_api       the HTTP API: states and causes, replay and discard by the functions, subscriptions; may write
+--                    secrets, but not read them; no payloads
+--   outbox_operator  people at the commands: states and causes, replay and discard, release, pause, resume; no
+--                    payloads, and neither URLs nor headers of subscriptions, which can be credentials
+--   outbox_monitor   dashboards and `postrider status`: states and counts; what outbox_operator sees
 DO $$
 DECLARE
   granted CONSTANT text[] := ARRAY[
@@ -31,6 +34,17 @@ DECLARE
                      ' outbox.held_keys(jsonb)'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.dead_replay(jsonb, text, int, int, bigint),'
                      ' outbox.dead_discard(jsonb, text, int, bigint)'],
+    ['outbox_relay', 'SELECT, INSERT, UPDATE ON outbox.subscription, outbox.subscription_secret,'
+                     ' outbox.subscription_health, outbox.operation, outbox.idempotency'],
+    ['outbox_relay', 'SELECT, INSERT ON outbox.attempt'],
+    ['outbox_relay', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]), outbox.filter_view(outbox.event),'
+                     ' outbox.filter_takes(jsonpath, outbox.event),'
+                     ' outbox.expand_events(outbox.lane, bigint[], text[], text[], boolean, text, bigint, bigint),'
+                     ' outbox.expand(int, bigint, bigint, int, boolean, boolean, text[], text[], text, text),'
+                     ' outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]),'
+                     ' outbox.end_deliveries(int, bigint, boolean, json, json),'
+                     ' outbox.disable_subscription(bigint, text),'
+                     ' outbox.note_change(text, text, jsonb, bigint)'],
 
     ['outbox_api', 'USAGE ON SCHEMA outbox'],
     ['outbox_api', 'SELECT ON outbox.meta, outbox.event_type'],
@@ -40,6 +54,16 @@ DECLARE
                    ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb), outbox.held_keys(jsonb)'],
     ['outbox_api', 'EXECUTE ON FUNCTION outbox.dead_replay(jsonb, text, int, int, bigint),'
                    ' outbox.dead_discard(jsonb, text, int, bigint)'],
+    ['outbox_api', 'SELECT (lane, destination, part, parts, state, snap, win, win_seq) ON outbox.lane'],
+    ['outbox_api', 'SELECT (seq, event_id, type, aggregate_type, aggregate_id, version, occurred_at, xid)'
+                   ' ON outbox.event'],
+    ['outbox_api', 'SELECT, INSERT, UPDATE ON outbox.subscription, outbox.operation, outbox.idempotency'],
+    ['outbox_api', 'SELECT (secret, subscription, id, key_number, created_at, expires_at), INSERT, UPDATE'
+                   ' ON outbox.subscription_secret'],
+    ['outbox_api', 'SELECT, UPDATE ON outbox.subscription_health'],
+    ['outbox_api', 'SELECT, INSERT ON outbox.attempt'],
+    ['outbox_api', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]),'
+                   ' outbox.disable_subscription(bigint, text), outbox.note_change(text, text, jsonb, bigint)'],
 
     ['outbox_operator', 'USAGE ON SCHEMA outbox'],
     ['outbox_operator', 'SELECT ON outbox.meta, outbox.event_type, outbox.lane, outbox.delivery, outbox.relay,'
@@ -55,6 +79,16 @@ DECLARE
                         ' outbox.dead_discard(jsonb, text, int, bigint),'
                         ' outbox.held_release(jsonb, boolean, text, int),'
                         ' outbox.lane_pause(text, text, boolean), outbox.lane_resume(text, text)'],
+    ['outbox_operator', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
+                        ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
+                        ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
+                        ' missed_snap, backfill, version, created_at, updated_at, deleted_at) ON outbox.subscription'],
+    ['outbox_operator', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
+                        ' ON outbox.subscription_secret'],
+    ['outbox_operator', 'SELECT ON outbox.subscription_health, outbox.operation'],
+    ['outbox_operator', 'SELECT (attempt, subscription, lane, seq, number, trigger, outcome, started_at, dns_us, connect_us,'
+                        ' tls_us, first_byte_us, total_us, remote, reused, requests, http_status, category, cause, error,'
+                        ' retry_after_ms, next_attempt_at) ON outbox.attempt'],
 
     ['outbox_monitor', 'USAGE ON SCHEMA outbox'],
     ['outbox_monitor', 'SELECT ON outbox.meta, outbox.event_type, outbox.lane, outbox.delivery, outbox.relay'],
@@ -64,7 +98,17 @@ DECLARE
                        ' outbox.held_key, outbox.event_trace, outbox.audit'],
     ['outbox_monitor', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                        ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
-                       ' outbox.held_keys(jsonb)']
+                       ' outbox.held_keys(jsonb)'],
+    ['outbox_monitor', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
+                       ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
+                       ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
+                       ' missed_snap, backfill, version, created_at, updated_at, deleted_at) ON outbox.subscription'],
+    ['outbox_monitor', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
+                       ' ON outbox.subscription_secret'],
+    ['outbox_monitor', 'SELECT ON outbox.subscription_health, outbox.operation'],
+    ['outbox_monitor', 'SELECT (attempt, subscription, lane, seq, number, trigger, outcome, started_at, dns_us, connect_us,'
+                       ' tls_us, first_byte_us, total_us, remote, reused, requests, http_status, category, cause, error,'
+                       ' retry_after_ms, next_attempt_at) ON outbox.attempt']
   ];
   who text;
   entry text[];

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions in SQL: which events each gets, the order of its keys, and what is written of an attempt."""
+
+import pytest
+
+from harness.expander import Expander
+
+
+@pytest.fixture
+def lane(postgres, empty_template, request):
+    """A lane of subscriptions in a database of this test alone."""
+    database = postgres.create_database("u_" + request.node.name, template=empty_template)
+    yield Expander(database)
+    database.drop()
+
+
+@pytest.mark.parametrize("columns,taken", [
+    ({}, 5),
+    ({"event_types": ["order.paid"]}, 3),
+    ({"event_types": ["order.*"]}, 4),
+    ({"event_types": ["ORDER_*", "*.sent"]}, 2),
+    ({"event_types": ["order_paid", "order%"]}, 0),
+    ({"filter_path": '$.payload.total > 10'}, 1),
+    ({"filter_path": '$.aggregateId == "k2"'}, 1),
+    ({"filter_path": '$.payload.missing == 1'}, 0),
+    ({"filter_path": '$.headers.region == "eu"', "event_types": ["order.paid"]}, 1),
+])
+def test_a_subscription_gets_what_it_asked_for(lane, columns, taken):
+    one = lane.subscribe(**columns)
+    lane.publish()
+    lane.publish("k2", payload='{"total": 11}')
+    lane.publish("k3", headers='{"region": "eu"}')
+    lane.publish("k4", "order.sent")
+    lane.publish("k5", "ORDER_PAID")
+    lane.expand_all()
+    assert len(lane.states(one)) == taken
+
+
+def test_an_event_that_no_filter_can_look_into_is_delivered(lane):
+    one = lane.subscribe(filter_path="$.payload.total > 10")
+    lane.publish(payload='{"total": 1e200000}')
+    lane.expand_all()
+    assert len(lane.pending(one)) == 1
+
+
+def test_what_was_committed_before_is_not_taken(lane):
+    lane.publish()
+    one = lane.subscribe()
+    after = lane.publish()
+    lane.expand_all()
+    assert list(lane.states(one)) == [after]
+
+
+@pytest.mark.parametrize("page", [1, 3, 100])
+def test_of_a_key_only_the_first_may_go(lane, page):
+    one, other = lane.subscribe(), lane.subscribe(ordering="none")
+    first = [lane.publish("a"), lane.publish("b")]
+    rest = [lane.publish("a"), lane.publish("a")]
+    lane.expand_all(page)
+    assert lane.pending(one) == first and lane.pending(other) == first + rest
+    lane.assert_one_open_a_key()
+    assert lane.end(one, first[0]) == [0, one]
+    assert lane.pending(one) == [first[1], rest[0]]
+    lane.end(one, rest[0], "RETRY", cause="timeout")
+    lane.expand_all()
+    assert lane.pending(one) == [first[1]], "a key waits for its retry"
+    lane.assert_one_open_a_key()
+    lane.end(one, rest[0], "DEAD", cause="rejected_4xx")
+    assert rest[1] in lane.pending(one)
+
+
+def test_paused_queues_and_disabled_does_not(lane):
+    paused, unverified, off = (lane.subscribe(status=s) for s in ("paused", "pending_verification", "disabled"))
+    lane.publish()
+    lane.expand_all()
+    assert [len(lane.states(x)) for x in (paused, unverified, off)] == [1, 1, 0]
+
+
+def test_an_attempt_is_written_down(lane):
+    one = lane.subscribe()
+    seq = lane.publish()
+    lane.expand_all()
+    lane.end(one, seq, "RETRY", cause="server_5xx", http_status=503, category="http_5xx", remote="192.0.2.7:443")
+    lane.end(one, seq)
+    assert lane.db.run("SELECT number, outcome, http_status, next_attempt_at > clock_timestamp() FROM outbox.attempt"
+                       " ORDER BY attempt") == [(1, "retry", 503, True), (2, "delivered", None, None)]
+    assert lane.db.run("SELECT consecutive_failures, failing_since, last_success_at IS NOT NULL"
+                       " FROM outbox.subscription_health") == [(0, None, True)]
+
+
+def test_a_lost_lane_writes_nothing(lane):
+    one = lane.subscribe()
+    seq = lane.publish()
+    lane.expand_all()
+    lane.token = 2
+    assert lane.end(one, seq) == [] and lane.expand() == [] and lane.tidy() is False
+    assert lane.states(one) == {seq: "PENDING"}
+    assert lane.db.value("SELECT count(*) FROM outbox.attempt") == 0
+
+
+def test_an_endpoint_that_is_gone_is_disabled_and_its_position_kept(lane):
+    one = lane.subscribe()
+    lane.publish("a"), lane.publish("b")
+    lane.expand_all()
+    first, second = lane.pending(one)
+    lane.end(one, first, "DEAD", cause="gone_410")
+    lane.end(one, second, "DEAD", cause="gone_410")
+    assert lane.db.run("SELECT status, status_reason, missed_snap IS NOT NULL, version FROM outbox.subscription") == [
+        ("disabled", "gone_410", True, 2)]
