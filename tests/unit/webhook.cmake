@@ -2,6 +2,7 @@
 # core/webhooks and the pure parts of adapters/webhook, whose sources are built in.
 set(webhook ${PROJECT_SOURCE_DIR}/adapters/webhook)
 postrider_unit_test(signature postrider_signature PkgConfig::JANSSON)
+postrider_unit_test(key_ring webhooks)
 postrider_unit_test(webhook_verdict PkgConfig::CURL)
 target_sources(test_webhook_verdict PRIVATE ${webhook}/webhook_verdict.c)
 postrider_unit_test(webhook_target PkgConfig::CURL)
