@@ -32,6 +32,7 @@ static const char usage[] =
     "  --timeout 10s          how long to wait for completions\n"
     "  --events 5000          events of the bulk check\n"
     "  --bad key=value        an option that create() must refuse; may be repeated\n"
+    "  --target URL           play a host with subscriptions: events have this target\n"
     "  --expect-failure TEXT  succeed only if a check fails with this text\n"
     "  --verbose              show what the adapter logs\n"
     "\n"
@@ -110,6 +111,9 @@ static int apply(struct suite *s, int option, char *value, char **bad)
         }
         bad[s->n_bad_pairs++] = value;
         return 0;
+    case 'g':
+        s->target = value;
+        return 0;
     case 'x':
         s->expected = value;
         return 0;
@@ -163,6 +167,7 @@ int main(int argc, char **argv)
         {"timeout", required_argument, NULL, 't'},
         {"events", required_argument, NULL, 'n'},
         {"bad", required_argument, NULL, 'b'},
+        {"target", required_argument, NULL, 'g'},
         {"expect-failure", required_argument, NULL, 'x'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},

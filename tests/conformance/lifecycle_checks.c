@@ -58,6 +58,9 @@ static void check_bad_pair(struct suite *s, char *bad, const char *check)
     if (pairs != NULL) {
         pairs[s->n_pairs] = bad;
     }
+    if (fake != NULL && s->target != NULL) {
+        fake_host_set_target(fake, s->target);
+    }
     if (pairs == NULL || fake == NULL ||
         option_fill(s->vt, pairs, s->n_pairs + 1, &config, &err) < 0) {
         /* The table refused it already: also a named error. */
@@ -282,6 +285,52 @@ static void check_explain(struct suite *s)
     trial_end(&t);
 }
 
+/* What check_target() says about `url`, held to the form of a fault. */
+static int judge(struct trial *t, const char *url, struct rider_target_fault *ret)
+{
+    const struct rider_bytes secret = {FAKE_HOST_SECRET, sizeof(FAKE_HOST_SECRET) - 1};
+    const struct rider_target target = {.struct_size = sizeof(target),
+                                        .n_secrets = 1,
+                                        .id = {"sub_0", 5},
+                                        .url = {url, strlen(url)},
+                                        .secrets = &secret};
+
+    memset(ret, 'x', sizeof(*ret));
+    ret->struct_size = sizeof(*ret);
+    int r = t->suite->vt->check_target(t->self, &target, ret);
+
+    if (r != 0 && (ret->cause == RIDER_CAUSE_NONE || ret->cause > RIDER_CAUSE_UNKNOWN ||
+                   ret->member == NULL || strcmp(ret->member, "url") != 0 ||
+                   ret->detail[0] == '\0' ||
+                   memchr(ret->detail, '\0', sizeof(ret->detail)) == NULL ||
+                   strpbrk(ret->detail, "\r\n") != NULL)) {
+        trial_fail(t, "a fault without cause, member and one line of text");
+    }
+    return r;
+}
+
+static void check_targets(struct suite *s)
+{
+    static const char check[] = "check_target() needs create() only";
+    struct rider_target_fault fault;
+    struct trial t;
+
+    if (s->vt->check_target == NULL || s->target == NULL) {
+        suite_skip(s, check,
+                   s->target == NULL ? "no --target given" : "the adapter has none");
+        return;
+    }
+    if (trial_begin(&t, s, check, false)) {
+        if (judge(&t, s->target, &fault) != 0) {
+            trial_fail(&t, "it refused the target: %.100s", fault.detail);
+        }
+        if (judge(&t, "", &fault) == 0) {
+            trial_fail(&t, "it accepted a target without a URL");
+        }
+    }
+    trial_end(&t);
+}
+
 void suite_run_lifecycle(struct suite *s)
 {
     check_create_only(s);
@@ -291,4 +340,5 @@ void suite_run_lifecycle(struct suite *s)
     check_process_state(s);
     check_observers(s);
     check_explain(s);
+    check_targets(s);
 }

@@ -25,6 +25,7 @@ struct suite {
     enum suite_peer peer;
     uint64_t timeout_ms;
     size_t n_events;      /* of the bulk check */
+    const char *target;   /* URL that every event is addressed to, or NULL */
     const char *expected; /* text of a failure that must happen, or NULL */
     bool expected_seen;
     bool verbose;

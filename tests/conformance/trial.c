@@ -45,6 +45,9 @@ bool trial_begin(struct trial *t, struct suite *s, const char *check, bool start
         return false;
     }
     fake_host_set_verbose(t->fake, s->verbose);
+    if (s->target != NULL) {
+        fake_host_set_target(t->fake, s->target);
+    }
     if (option_fill(s->vt, s->pairs, s->n_pairs, &t->config, &err) < 0) {
         trial_fail(t, "%s", err.text);
         return false;

@@ -24,6 +24,10 @@
 
 #define TICKET_BASE UINT64_C(0x5000000000)
 #define REASON_MAX  1024
+#define URL_MAX     2048
+
+/* Members that an adapter built for ABI 1.0 does not write. */
+#define RESULT_SIZE_1_0 offsetof(struct rider_result, attempt)
 
 enum ticket_state { TICKET_MADE, TICKET_OPEN, TICKET_DONE };
 
@@ -34,6 +38,9 @@ struct made_event {
     struct rider_header attributes[2];
     char id[40], type[64], aggregate_type[64], aggregate_id[64];
     char content_type[24], traceparent[64], tenant[16];
+    struct rider_target target;
+    struct rider_bytes secret;
+    char subscription[16], url[URL_MAX];
     char body[];
 };
 
@@ -50,6 +57,7 @@ struct fake_host {
     struct ticket *tickets;
     size_t n_tickets, tickets_max, n_open;
     bool writable, closed, verbose;
+    const char *url; /* of every event's target, NULL: none has one */
     struct fake_host_counts counts;
 };
 
@@ -71,10 +79,39 @@ static void free_event(struct ticket *ticket)
     }
 }
 
+/* What is wrong with the account of a try, or NULL. */
+static const char *wrong_attempt(const struct rider_attempt *attempt,
+                                 const struct rider_result *result, size_t keep)
+{
+    if (attempt->struct_size != sizeof(*attempt) || attempt->started_at_us <= 0 ||
+        (attempt->flags & ~RIDER_ATTEMPT_REUSED) != 0) {
+        return "attempt with an unknown size or flag, or without a time";
+    }
+    if ((attempt->category == NULL) != (result->outcome == RIDER_DELIVERED)) {
+        return "attempt whose category and outcome do not fit";
+    }
+    if (attempt->category != NULL &&
+        (attempt->category[0] == '\0' ||
+         attempt->category[strspn(attempt->category,
+                                  "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')) {
+        return "attempt with a category that is not made of a-z, 0-9 and \"_\"";
+    }
+    if (attempt->dns_us > attempt->total_us ||
+        attempt->connect_us > attempt->total_us ||
+        attempt->tls_us > attempt->total_us ||
+        attempt->first_byte_us > attempt->total_us) {
+        return "attempt with a phase that ends after the whole";
+    }
+    return attempt->response.len > keep
+               ? "attempt with more response than was asked for"
+               : NULL;
+}
+
 /* What is wrong with a result, or NULL. */
 static const char *wrong_result(const struct rider_result *result)
 {
-    if (result == NULL || result->struct_size != sizeof(*result)) {
+    if (result == NULL || (result->struct_size != sizeof(*result) &&
+                           result->struct_size != RESULT_SIZE_1_0)) {
         return "result without a valid struct_size";
     }
     if (result->outcome > RIDER_UNROUTABLE || result->cause > RIDER_CAUSE_UNKNOWN ||
@@ -95,12 +132,25 @@ static const char *wrong_result(const struct rider_result *result)
     return NULL;
 }
 
+/* `ticket` may be NULL. */
+static const char *wrong_completion(const struct ticket *ticket,
+                                    const struct rider_result *result)
+{
+    const char *wrong = wrong_result(result);
+
+    if (wrong != NULL || result->struct_size == RESULT_SIZE_1_0 ||
+        result->attempt == NULL || ticket == NULL || ticket->made == NULL) {
+        return wrong;
+    }
+    return wrong_attempt(result->attempt, result, ticket->made->target.keep_response);
+}
+
 /* Needs the lock. */
 static void book(struct fake_host *fake, uint64_t id, const struct rider_result *result)
 {
     struct ticket *ticket =
         id - TICKET_BASE < fake->n_tickets ? &fake->tickets[id - TICKET_BASE] : NULL;
-    const char *wrong = wrong_result(result);
+    const char *wrong = wrong_completion(ticket, result);
 
     fake->counts.late_calls += fake->closed;
     if (wrong != NULL) {
@@ -238,6 +288,12 @@ void fake_host_set_verbose(struct fake_host *fake, bool verbose)
     fake->verbose = verbose;
 }
 
+void fake_host_set_target(struct fake_host *fake, const char *url)
+{
+    fake->url = url;
+    fake->host.flags |= RIDER_HOST_SUBSCRIPTIONS;
+}
+
 static struct rider_bytes bytes_of(const char *text)
 {
     return (struct rider_bytes){text, strlen(text)};
@@ -314,6 +370,23 @@ static void fill_event(struct made_event *made, const struct fake_event *like,
     }
 }
 
+/* Seven subscriptions take turns. */
+static void fill_target(struct made_event *made, const char *url, size_t n)
+{
+    (void)snprintf(made->subscription, sizeof(made->subscription), "sub_%zu", n % 7);
+    (void)snprintf(made->url, sizeof(made->url), "%s", url);
+    made->secret = bytes_of(FAKE_HOST_SECRET);
+    made->target = (struct rider_target){
+        .struct_size = sizeof(made->target),
+        .n_secrets = 1,
+        .id = bytes_of(made->subscription),
+        .url = bytes_of(made->url),
+        .secrets = &made->secret,
+        .keep_response = 64,
+    };
+    made->event.target = &made->target;
+}
+
 const struct rider_event *fake_host_event(struct fake_host *fake,
                                           const struct fake_event *like)
 {
@@ -339,6 +412,9 @@ const struct rider_event *fake_host_event(struct fake_host *fake,
 
     fill_texts(made, like, n);
     fill_event(made, like, body_len, TICKET_BASE + n);
+    if (fake->url != NULL) {
+        fill_target(made, fake->url, n);
+    }
     return &made->event;
 }
 

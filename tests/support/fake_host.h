@@ -37,6 +37,9 @@ struct fake_event {
     bool bare; /* no aggregate type, no headers */
 };
 
+/** Signs for every target; made for tests, protects nothing. */
+#define FAKE_HOST_SECRET "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
 struct fake_host;
 
 /** Up to `tickets_max` events over its life. NULL if out of memory. */
@@ -69,6 +72,10 @@ struct fake_host_counts fake_host_counts(struct fake_host *fake);
 
 /** From now on every call into the host is a breach: stop() returned. */
 void fake_host_close(struct fake_host *fake);
+
+/** Tells create() that every event has a target, and gives each one with `url`,
+ *  which outlives the fake. Before create(). */
+void fake_host_set_target(struct fake_host *fake, const char *url);
 
 /** Prints what the adapter logs to standard error. */
 void fake_host_set_verbose(struct fake_host *fake, bool verbose);
