@@ -146,7 +146,8 @@ static void webhook_explain(struct publisher *self, const struct rider_event *ev
 {
     char url[WEBHOOK_URL_MAX + 1], origin[WEBHOOK_ORIGIN_MAX];
 
-    struct rider_bytes whole = {self->config->url, strlen(self->config->url)};
+    const char *own = self->config->url != NULL ? self->config->url : "";
+    struct rider_bytes whole = {own, strlen(own)};
 
     if (event->target != NULL) {
         whole = event->target->url;

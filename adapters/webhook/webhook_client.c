@@ -13,6 +13,7 @@
  */
 #include "webhook/webhook_client.h"
 
+#include "webhook/webhook_check.h"
 #include "webhook/webhook_loop.h"
 #include "webhook/webhook_transfer.h"
 #include "webhook/webhook_url.h"
@@ -285,26 +286,16 @@ static void *thread_main(void *arg)
     }
 }
 
-static int check_options(struct webhook_client *client, char *err, size_t err_size)
+static int set_up(struct webhook_client *client, char *err, size_t err_size)
 {
     const struct webhook_config *config = client->config;
-    char why[300];
-    int rc = webhook_policy_init(&client->guard.policy, config->allow_cidrs,
-                                 config->ports, err, err_size);
+    bool subscriptions = webhook_has_subscriptions(client->host);
+    int rc = webhook_check_options(config, subscriptions, &client->guard.policy, err,
+                                   err_size);
 
-    if (rc != 0) {
-        return rc;
-    }
     client->guard.proxied = config->proxy != NULL && config->proxy[0] != '\0';
-    rc = webhook_url_check(&client->guard.policy, config->allow_http, config->url, why,
-                           sizeof(why));
-    if (rc != 0) {
-        (void)snprintf(err, err_size, "url: %s", why);
+    if (rc != 0 || subscriptions) {
         return rc;
-    }
-    if ((config->cert_file == NULL) != (config->key_file == NULL)) {
-        (void)snprintf(err, err_size, "cert_file and key_file go together");
-        return EINVAL;
     }
     enum rider_signature_status status = webhook_endpoints_set_own(
         client->endpoints, config->url, config->secret, config->previous_secret);
@@ -339,7 +330,7 @@ int webhook_client_create(const struct rider_host *host,
     if (client->inbox == NULL || client->endpoints == NULL) {
         (void)snprintf(err, err_size, "memory is short");
     } else {
-        rc = check_options(client, err, err_size);
+        rc = set_up(client, err, err_size);
     }
     if (rc != 0) {
         webhook_client_destroy(client);
@@ -349,32 +340,12 @@ int webhook_client_create(const struct rider_host *host,
     return 0;
 }
 
-static int check_file(const char *option, const char *path, char *err, size_t err_size)
-{
-    FILE *file = path != NULL ? fopen(path, "re") : NULL;
-
-    if (path != NULL && file == NULL) {
-        int rc = errno;
-        char reason[128];
-
-        (void)snprintf(err, err_size, "%s: could not open \"%s\": %s", option, path,
-                       strerror_r(rc, reason, sizeof(reason)));
-        return rc;
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return 0;
-}
-
 int webhook_client_start(struct webhook_client *client, char *err, size_t err_size)
 {
     const struct webhook_config *config = client->config;
     sigset_t all, before;
-    int rc = check_file("ca_file", config->ca_file, err, err_size);
+    int rc = webhook_check_files(config, err, err_size);
 
-    rc = rc != 0 ? rc : check_file("cert_file", config->cert_file, err, err_size);
-    rc = rc != 0 ? rc : check_file("key_file", config->key_file, err, err_size);
     if (rc != 0) {
         return rc;
     }

@@ -236,6 +236,11 @@ struct webhook_endpoint *webhook_endpoints_get(struct webhook_endpoints *endpoin
                                                struct rider_result *ret_refusal)
 {
     if (target == NULL) {
+        *ret_refusal =
+            (struct rider_result){.struct_size = sizeof(*ret_refusal),
+                                  .outcome = RIDER_UNROUTABLE,
+                                  .cause = RIDER_CAUSE_ADAPTER_FAULT,
+                                  .reason = "the event has no subscription to go to"};
         return endpoints->own;
     }
     enum rider_signature_status status = RIDER_SIGNATURE_FAILED;

@@ -37,7 +37,7 @@ void webhook_endpoints_destroy(struct webhook_endpoints *endpoints);
 
 /** Finds or makes the endpoint of `target` (NULL: the destination's own, set up by
  *  webhook_endpoints_set_own()) and brings URL and signers up to date. NULL with
- *  the completion in *ret_refusal: bad secret, no memory. */
+ *  the completion in *ret_refusal: bad secret, no memory, no own endpoint. */
 struct webhook_endpoint *webhook_endpoints_get(struct webhook_endpoints *endpoints,
                                                const struct rider_target *target,
                                                struct rider_result *ret_refusal);

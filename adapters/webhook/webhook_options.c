@@ -11,14 +11,16 @@
 const struct rider_option webhook_options[] = {
     {.name = "url",
      .type = RIDER_STRING,
-     .flags = RIDER_OPT_REQUIRED,
      .offset = FIELD(url, const char *),
-     .help = "Where events are posted: an https:// URL."},
+     .help = "Where events are posted: an https:// URL. Required, but not allowed with "
+             "subscriptions, which bring their own."},
     {.name = "secret",
      .type = RIDER_STRING,
-     .flags = RIDER_OPT_REQUIRED | RIDER_OPT_SECRET,
+     .flags = RIDER_OPT_SECRET,
      .offset = FIELD(secret, const char *),
-     .help = "Signs each request: whsec_ and 24 to 64 random bytes in base64."},
+     .help =
+         "Signs each request: whsec_ and 24 to 64 random bytes in base64. Required, "
+         "but not allowed with subscriptions."},
     {.name = "previous_secret",
      .type = RIDER_STRING,
      .flags = RIDER_OPT_SECRET,

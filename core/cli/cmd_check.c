@@ -94,7 +94,8 @@ static bool try_destination(struct cli_settings *s,
                  .complete_many = ignore_completions,
                  .writable = ignore_writable,
                  .log = take_log,
-                 .now_ms = now_ms},
+                 .now_ms = now_ms,
+                 .flags = d->subscriptions ? RIDER_HOST_SUBSCRIPTIONS : 0},
         .s = s,
         .line = d->line,
     };
@@ -105,11 +106,6 @@ static bool try_destination(struct cli_settings *s,
 
     if (plugin_registry_get(s->source.registry, d->adapter, &vt, &err) != 0) {
         add_problem(s, d->line, d->name, err.text);
-        return false;
-    }
-    if (d->subscriptions) {
-        add_problem(s, d->line, d->name,
-                    "subscriptions are not served by this version");
         return false;
     }
     if (vt->create(&check.host, d->options, &self, text, sizeof(text)) != 0) {
