@@ -109,6 +109,39 @@ static void read_options(struct settings_build *b, const struct yaml_node *map,
     }
 }
 
+/* Rules of a destination with subscriptions: one lane expands the log for all of them,
+ * and what is a matter of each subscription is not one of the destination. */
+static void check_subscriptions(struct settings_build *b, const struct yaml_node *map,
+                                const struct destination_settings *d,
+                                const struct adapter_options *adapter)
+{
+    const struct yaml_node *node = yaml_node_find(map, "subscriptions");
+    const struct yaml_node *ordering = yaml_node_find(map, "ordering");
+
+    if (adapter != NULL && (adapter->caps & RIDER_CAP_SUBSCRIPTIONS) == 0) {
+        yaml_node_error(b->scope.problems, node, "adapter \"%s\" has no subscriptions",
+                        d->adapter);
+    }
+    if (b->settings->webhooks.key_ring == NULL) {
+        yaml_node_error(b->scope.problems, node,
+                        "\"webhooks.key_ring\" is missing: the keys that encrypt the "
+                        "secrets of subscriptions");
+    }
+    if (d->partitions > 1) {
+        yaml_node_error(b->scope.problems, yaml_node_find(map, "partitions"),
+                        "a destination with subscriptions is not split");
+    }
+    if (ordering != NULL) {
+        yaml_node_error(b->scope.problems, ordering,
+                        "each subscription has an ordering of its own");
+    }
+    if (d->dead_letter != NULL) {
+        yaml_node_error(b->scope.problems, yaml_node_find(map, "dead_letter"),
+                        "a destination with subscriptions has no dead_letter: its dead "
+                        "deliveries wait for their subscriptions");
+    }
+}
+
 static void read_destination(struct settings_build *b, const struct yaml_node *map,
                              struct destination_settings *d)
 {
@@ -125,13 +158,16 @@ static void read_destination(struct settings_build *b, const struct yaml_node *m
         option_table_hash(&section_destination()->keys, d, OPTION_TABLE_HASH_START);
     d->fingerprint =
         option_table_hash(&section_retry()->keys, &d->retry, d->fingerprint);
-    if (!find_adapter(b, map, d, &adapter)) {
-        return;
+    if (d->subscriptions) {
+        d->fingerprint = option_table_hash(&section_webhooks()->keys,
+                                           &b->settings->webhooks, d->fingerprint);
     }
-    read_options(b, map, &adapter, d);
-    if (d->subscriptions && (adapter.caps & RIDER_CAP_SUBSCRIPTIONS) == 0) {
-        yaml_node_error(b->scope.problems, yaml_node_find(map, "subscriptions"),
-                        "adapter \"%s\" has no subscriptions", d->adapter);
+    bool found = find_adapter(b, map, d, &adapter);
+    if (found) {
+        read_options(b, map, &adapter, d);
+    }
+    if (d->subscriptions) {
+        check_subscriptions(b, map, d, found ? &adapter : NULL);
     }
 }
 
@@ -166,6 +202,11 @@ static void check_dead_letters(struct settings_build *b)
         } else if (to->dead_letter != NULL) {
             yaml_node_error(b->scope.problems, at,
                             "destination \"%.80s\" has a dead_letter of its own", name);
+        } else if (to->subscriptions) {
+            yaml_node_error(b->scope.problems, at,
+                            "destination \"%.80s\" has subscriptions: dead letters go "
+                            "to one receiver",
+                            name);
         } else if (to->partitions > 1) {
             yaml_node_error(
                 b->scope.problems, at,

@@ -227,6 +227,22 @@ static const struct rider_option api_rows[] = {
     {0},
 };
 
+static const struct rider_option webhooks_rows[] = {
+    {.name = "key_ring",
+     .type = RIDER_STRING,
+     .offset = RIDER_FIELD(struct webhooks_settings, key_ring, const char *),
+     .help = "The file of the keys that secrets of subscriptions are encrypted with in "
+             "the database, by absolute path: `postrider secrets new-key` makes its "
+             "lines. Required where a destination has subscriptions."},
+    {.name = "signing_key",
+     .type = RIDER_STRING,
+     .flags = RIDER_OPT_SECRET,
+     .offset = RIDER_FIELD(struct webhooks_settings, signing_key, const char *),
+     .help = "The whsk_ key of the v1a signatures, for subscriptions that want them. "
+             "Its public key is published by the API."},
+    {0},
+};
+
 static const struct rider_option log_rows[] = {
     {.name = "level",
      .type = RIDER_ENUM,
@@ -261,7 +277,7 @@ static const struct rider_option root_rows[] = {
 static const char *const destination_names[] = {"retry", "options", NULL};
 static const char *const route_names[] = {"match", NULL};
 static const char *const root_names[] = {"source", "destinations", "routes", "ops",
-                                         "api",    "log",          NULL};
+                                         "api",    "webhooks",     "log",    NULL};
 
 static const struct section source = {
     .name = "source",
@@ -310,13 +326,18 @@ static const struct section api = {
     .help = "The HTTP API: status, stuck events, dead letters.",
     .keys = KEYS(api_rows, struct api_settings, NULL),
 };
+static const struct section webhooks = {
+    .name = "webhooks",
+    .help = "What all subscriptions share.",
+    .keys = KEYS(webhooks_rows, struct webhooks_settings, NULL),
+};
 static const struct section log_section = {
     .name = "log",
     .help = "What is written to standard error.",
     .keys = KEYS(log_rows, struct log_settings, NULL),
 };
 static const struct section *const root_sections[] = {
-    &source, &destination, &route, &ops, &api, &log_section, NULL};
+    &source, &destination, &route, &ops, &api, &webhooks, &log_section, NULL};
 static const struct section root = {
     .help = "The configuration of Postrider.",
     .keys = KEYS(root_rows, struct settings, root_names),
@@ -341,6 +362,11 @@ const struct section *section_ops(void)
 const struct section *section_api(void)
 {
     return &api;
+}
+
+const struct section *section_webhooks(void)
+{
+    return &webhooks;
 }
 
 const struct section *section_log(void)

@@ -20,10 +20,12 @@ struct section {
 
 /** The file itself; fills struct settings. */
 const struct section *section_root(void);
-/** Fill struct source_settings, ops_settings, api_settings, log_settings. */
+/** Fill struct source_settings, ops_settings, api_settings, webhooks_settings,
+ *  log_settings. */
 const struct section *section_source(void);
 const struct section *section_ops(void);
 const struct section *section_api(void);
+const struct section *section_webhooks(void);
 const struct section *section_log(void);
 /** Fills struct destination_settings; and its two sections. */
 const struct section *section_destination(void);

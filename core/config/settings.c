@@ -17,6 +17,7 @@
 #include "config/file_text.h"
 #include "config/settings_build.h"
 #include "config/yaml_reader.h"
+#include "postrider/signature.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -180,6 +181,41 @@ static void read_api(struct settings_build *b)
     }
 }
 
+/* The text is never shown. */
+static void check_signing_key(struct settings_build *b, const struct yaml_node *map)
+{
+    struct rider_key key;
+    const char *text = b->settings->webhooks.signing_key;
+    const struct yaml_node *node = yaml_node_find(map, "signing_key");
+    bool good = rider_key_parse(text, 0, &key) == RIDER_SIGNATURE_OK &&
+                key.kind == RIDER_KEY_ED25519_SECRET;
+
+    rider_key_clear(&key);
+    if (!good) {
+        node = node != NULL ? node : yaml_node_find(map, "signing_key_file");
+        yaml_node_error(b->scope.problems, node,
+                        "expected \"whsk_\" and 32 or 64 bytes in padded base64");
+    }
+}
+
+static void read_webhooks(struct settings_build *b)
+{
+    struct webhooks_settings *webhooks = &b->settings->webhooks;
+    const struct yaml_node *map = settings_section(b, b->root, section_webhooks());
+
+    if (map == NULL) {
+        return;
+    }
+    option_table_apply(&section_webhooks()->keys, map, &b->scope, webhooks);
+    if (webhooks->key_ring != NULL && webhooks->key_ring[0] != '/') {
+        yaml_node_error(b->scope.problems, yaml_node_find(map, "key_ring"),
+                        "expected an absolute path, got \"%.80s\"", webhooks->key_ring);
+    }
+    if (webhooks->signing_key != NULL) {
+        check_signing_key(b, map);
+    }
+}
+
 static void read_log(struct settings_build *b)
 {
     const struct yaml_node *map = settings_section(b, b->root, section_log());
@@ -212,6 +248,7 @@ static void build(struct settings_build *b)
     read_source(b);
     read_ops(b);
     read_api(b);
+    read_webhooks(b);
     read_log(b);
     destinations_read(b);
     routes_read(b);

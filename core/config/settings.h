@@ -74,6 +74,12 @@ struct api_settings {
     bool plaintext;         /* listen may be reachable from other hosts */
 };
 
+struct webhooks_settings {
+    const char *key_ring;    /* the file of webhooks/key_ring.h; set when a destination
+                                has subscriptions */
+    const char *signing_key; /* whsk_ text; NULL: no v1a signatures; secret */
+};
+
 struct log_settings {
     uint32_t level;  /* enum log_level */
     uint32_t format; /* enum log_format */
@@ -86,6 +92,7 @@ struct settings {
     struct source_settings source;
     struct ops_settings ops;
     struct api_settings api;
+    struct webhooks_settings webhooks;
     struct log_settings log;
     const struct destination_settings *destinations;
     size_t n_destinations;

@@ -28,6 +28,24 @@ static int look_up(void *arg, const char *adapter_dir, const char *type,
     return rc;
 }
 
+/* Apart from the file itself, so that commands that need no secrets do without. */
+static int read_key_ring(struct configuration *c, struct buf *problems,
+                         struct rider_error *err)
+{
+    const char *path = c->settings->webhooks.key_ring;
+
+    if (path == NULL) {
+        return 0;
+    }
+    int rc = key_ring_read(path, &c->key_ring, err);
+    if (rc != 0) {
+        buf_printf(problems, "%s: webhooks.key_ring: %s\n", c->settings->path,
+                   err->text);
+        (void)rider_fail_in(err, "webhooks.key_ring");
+    }
+    return rc;
+}
+
 int configuration_read(struct configuration_source *source, struct configuration **ret,
                        struct buf *problems, struct rider_error *err)
 {
@@ -50,6 +68,11 @@ int configuration_read(struct configuration_source *source, struct configuration
         return rc;
     }
     c->refs = 1;
+    rc = source->no_adapters ? 0 : read_key_ring(c, problems, err);
+    if (rc != 0) {
+        configuration_unref(c);
+        return rc;
+    }
     *ret = c;
     return 0;
 }
@@ -64,6 +87,7 @@ void configuration_unref(struct configuration *c)
 {
     if (c != NULL && --c->refs == 0) {
         settings_destroy(c->settings);
+        key_ring_destroy(c->key_ring);
         free(c);
     }
 }

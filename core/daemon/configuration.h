@@ -13,9 +13,11 @@
 #include "base/error.h"
 #include "config/settings.h"
 #include "plugin/plugin_registry.h"
+#include "webhooks/key_ring.h"
 
 struct configuration {
     struct settings *settings;
+    struct key_ring *key_ring; /* of webhooks.key_ring; NULL: none is set */
     unsigned int refs;
 };
 
@@ -24,12 +26,12 @@ struct configuration_source {
     const char *path;
     const char *adapter_dir;         /* overrides the file's; or NULL */
     const char *default_adapter_dir; /* when nobody names one */
-    bool no_adapters;                /* leave options unchecked and unset */
+    bool no_adapters; /* leave options unchecked and unset, and the key ring unread */
     struct plugin_registry
         *registry; /* made at the first look-up, kept for later ones */
 };
 
-/** Reads and checks the file; `problems` gets one line a mistake or warning.
+/** Reads and checks the file and the key ring it names; `problems` gets one line a mistake or warning.
  *  The caller has the only reference. Blocks on files, loads adapters. */
 int configuration_read(struct configuration_source *source, struct configuration **ret,
                        struct buf *problems, struct rider_error *err) RIDER_MUST_CHECK;

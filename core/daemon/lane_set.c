@@ -86,14 +86,23 @@ static bool same_source(const struct source_settings *a,
            a->batch == b->batch;
 }
 
+/* Whether lanes of the old configuration can serve this destination of `next`: a
+ * lane keeps the key ring it was made with. */
+static bool same_base(const struct configuration *old, const struct configuration *next,
+                      const struct destination_settings *d)
+{
+    return old != NULL &&
+           same_source(&old->settings->source, &next->settings->source) &&
+           (!d->subscriptions || key_ring_equal(old->key_ring, next->key_ring));
+}
+
 /* The running lane that serves this destination unchanged, or NULL. */
 static struct lane_thread *find_unchanged(const struct lane_set *set,
-                                          const struct settings *s,
+                                          const struct configuration *next,
                                           const struct destination_settings *d,
                                           int part)
 {
-    if (set->configuration == NULL ||
-        !same_source(&set->configuration->settings->source, &s->source)) {
+    if (!same_base(set->configuration, next, d)) {
         return NULL;
     }
     for (size_t i = 0; i < set->lanes.n; i++) {
@@ -171,11 +180,12 @@ static int plan_lane(const struct lane_set *set, struct configuration *configura
                      struct plugin_registry *registry, size_t index, struct plan *plan,
                      struct rider_error *err)
 {
-    const struct settings *s = configuration->settings;
+    const struct destination_settings *d =
+        &configuration->settings->destinations[index];
     struct planned *lane = &plan->lanes[plan->n];
 
     lane->index = index;
-    lane->thread = find_unchanged(set, s, &s->destinations[index], lane->part);
+    lane->thread = find_unchanged(set, configuration, d, lane->part);
     lane->is_new = lane->thread == NULL;
     if (lane->is_new) {
         int rc = create_one(set, configuration, registry, lane, err);

@@ -248,6 +248,15 @@ bool key_ring_has(const struct key_ring *ring, uint32_t number)
     return find_key(ring, number) != NULL;
 }
 
+bool key_ring_equal(const struct key_ring *a, const struct key_ring *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    return a->n == b->n && a->current == b->current &&
+           CRYPTO_memcmp(a->keys, b->keys, a->n * sizeof(a->keys[0])) == 0;
+}
+
 /* The associated data: the context, then the number in four bytes, so that no two
  * pairs of them are one text. */
 static bool add_context(EVP_CIPHER_CTX *ctx, const char *context, uint32_t number)

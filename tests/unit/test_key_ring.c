@@ -322,6 +322,27 @@ static void too_many_keys(void **state)
     assert_non_null(strstr(err.text, "keys:65: there are more than 64 keys"));
 }
 
+static void equal_rings(void **state)
+{
+    static const char *const others[] = {"1 " KEY_B "\n2 " KEY_B,
+                                         "1 " KEY_A "\n3 " KEY_B, "1 " KEY_A,
+                                         "1 " KEY_A "\n2 " KEY_B "\ncurrent 1"};
+    RIDER_CLEANUP_PTR(key_ring_destroy)
+    struct key_ring *ring = ring_of(state, "1 " KEY_A "\n2 " KEY_B);
+    struct key_ring *same = ring_of(state, "#\n1 " KEY_A "\n2 " KEY_B "\ncurrent 2");
+
+    assert_true(key_ring_equal(ring, same));
+    assert_true(key_ring_equal(NULL, NULL));
+    assert_false(key_ring_equal(ring, NULL) || key_ring_equal(NULL, ring));
+    key_ring_destroy(same);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct key_ring *other = ring_of(state, others[i]);
+
+        assert_false(key_ring_equal(ring, other));
+        key_ring_destroy(other);
+    }
+}
+
 static void new_keys_differ(void **state)
 {
     char a[KEY_RING_LINE_SIZE], b[KEY_RING_LINE_SIZE];
@@ -345,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_kinds_of_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(open_files_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_rings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(new_keys_differ, set_up, tear_down),
     };
 

@@ -169,6 +169,7 @@ static const char full[] =
     "\"10\"}\n"
     "ops: {listen: \"[::1]:9464\"}\n"
     "log: {level: debug, format: json}\n"
+    "webhooks: {key_ring: /etc/keys}\n"
     "destinations:\n"
     "  - {name: a, adapter: demo, envelope: cloudevents-binary, ordering: none,\n"
     "     on_dead: hold, start_from: now, retry: {initial: 1s, max: 1s}, options:\n"
@@ -294,6 +295,9 @@ static const struct {
             "    subscriptions: true\n    envelope: cloudevents\n",
      "p.yaml:6:20: destinations[0].subscriptions: adapter \"demo\" has no "
      "subscriptions\n"
+     "p.yaml:6:20: destinations[0].subscriptions: \"webhooks.key_ring\" is missing: "
+     "the "
+     "keys that encrypt the secrets of subscriptions\n"
      "p.yaml:7:15: destinations[0].envelope: expected one of canonical, payload, "
      "cloudevents-structured, cloudevents-binary, got \"cloudevents\"\n"},
     {SOURCE DEST "routes:\n  - to: [b]\n  - to: []\n  - match: {type: []}\n",
