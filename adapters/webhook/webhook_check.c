@@ -10,6 +10,7 @@
  */
 #include "webhook/webhook_check.h"
 
+#include "webhook/webhook_tls.h"
 #include "webhook/webhook_url.h"
 
 #include <errno.h>
@@ -78,9 +79,16 @@ int webhook_check_options(const struct webhook_config *config, bool subscription
         (void)snprintf(err, err_size, "cert_file and key_file go together");
         rc = EINVAL;
     }
+    if (rc == 0 && config->tls_folder != NULL &&
+        strlen(config->tls_folder) > WEBHOOK_TLS_FOLDER_MAX) {
+        (void)snprintf(err, err_size, "tls_folder is longer than %d bytes",
+                       WEBHOOK_TLS_FOLDER_MAX);
+        rc = EINVAL;
+    }
     return rc;
 }
 
+/** A file, or a folder. */
 static int check_file(const char *option, const char *path, char *err, size_t err_size)
 {
     FILE *file = path != NULL ? fopen(path, "re") : NULL;
@@ -104,5 +112,6 @@ int webhook_check_files(const struct webhook_config *config, char *err, size_t e
     int rc = check_file("ca_file", config->ca_file, err, err_size);
 
     rc = rc != 0 ? rc : check_file("cert_file", config->cert_file, err, err_size);
-    return rc != 0 ? rc : check_file("key_file", config->key_file, err, err_size);
+    rc = rc != 0 ? rc : check_file("key_file", config->key_file, err, err_size);
+    return rc != 0 ? rc : check_file("tls_folder", config->tls_folder, err, err_size);
 }

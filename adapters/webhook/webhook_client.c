@@ -69,6 +69,7 @@ static void give_back(struct webhook_client *client, struct webhook_endpoint *en
     struct rider_result unsent = *result;
 
     unsent.flags &= ~(uint32_t)RIDER_RESULT_MAYBE_DELIVERED;
+    unsent.attempt = NULL;
     webhook_endpoints_take_waiting(client->endpoints, endpoint, &list);
     while (!STAILQ_EMPTY(&list)) {
         struct webhook_delivery *delivery = STAILQ_FIRST(&list);
@@ -121,38 +122,61 @@ static void put_back(struct webhook_client *client, struct webhook_transfer *tra
     }
 }
 
-/** Starts one delivery. 0, or -1 with the completion in *ret. */
-static int start_one(struct webhook_client *client, struct webhook_endpoint *endpoint,
-                     struct webhook_delivery *delivery, struct rider_result *ret)
+/** Judges what the owner of a subscription wrote; the own endpoint was checked once.
+ *  0 with the files to use, or -1 with the completion in *ret. */
+static int check_target(const struct webhook_client *client,
+                        const struct webhook_endpoint *endpoint,
+                        const struct rider_event *event, struct webhook_tls *ret_tls,
+                        struct rider_result *ret)
 {
-    struct curl_slist *headers = NULL;
+    const struct webhook_config *config = client->config;
+    const struct rider_target target = webhook_request_target(event->target);
+    const char *member = NULL;
     char why[256];
 
-    *ret = (struct rider_result){.struct_size = sizeof(*ret),
-                                 .outcome = RIDER_UNAVAILABLE,
-                                 .cause = RIDER_CAUSE_ADAPTER_FAULT,
-                                 .reason = "memory is short"};
-    /* A subscription's URL was written by its owner; the own one was checked once. */
-    if (delivery->event->target != NULL &&
-        webhook_url_check(NULL, client->config->allow_http, endpoint->url, why,
-                          sizeof(why)) != 0) {
-        ret->outcome = RIDER_UNROUTABLE;
+    ret->outcome = RIDER_UNROUTABLE;
+    ret->reason = webhook_tls_find(config->tls_folder, &target, ret_tls, &member);
+    if (ret->reason != NULL) {
+        ret->cause = RIDER_CAUSE_TLS;
+        return -1;
+    }
+    /* A proxy is given names; an address in the URL is judged here. */
+    if (event->target != NULL &&
+        webhook_url_check(client->guard.proxied ? &client->guard.policy : NULL,
+                          config->allow_http, endpoint->url, why, sizeof(why)) != 0) {
         ret->cause = RIDER_CAUSE_BLOCKED_ADDRESS;
         ret->reason = "the URL is not acceptable";
         return -1;
     }
-    if (webhook_request_build(delivery->event, &endpoint->signers, (int64_t)time(NULL),
+    return 0;
+}
+
+/** Starts one delivery. 0, or -1 with the completion in *ret. */
+static int start_one(struct webhook_client *client, struct webhook_endpoint *endpoint,
+                     struct webhook_delivery *delivery, struct rider_result *ret)
+{
+    const struct rider_result short_of_memory = {.struct_size = sizeof(*ret),
+                                                 .outcome = RIDER_UNAVAILABLE,
+                                                 .cause = RIDER_CAUSE_ADAPTER_FAULT,
+                                                 .reason = "memory is short"};
+    struct curl_slist *headers = NULL;
+    struct webhook_tls tls;
+
+    *ret = (struct rider_result){.struct_size = sizeof(*ret)};
+    if (check_target(client, endpoint, delivery->event, &tls, ret) != 0 ||
+        webhook_request_build(delivery->event, &endpoint->signers, (int64_t)time(NULL),
                               &headers, ret) != 0) {
         return -1;
     }
     struct webhook_transfer *transfer = spare_transfer(client);
 
+    *ret = short_of_memory;
     if (transfer == NULL) {
         curl_slist_free_all(headers);
         return -1;
     }
-    webhook_transfer_begin(transfer, endpoint, delivery, headers);
-    if (!webhook_loop_add(client->loop, transfer->easy)) {
+    if (!webhook_transfer_begin(transfer, endpoint, delivery, headers, &tls) ||
+        !webhook_loop_add(client->loop, transfer->easy)) {
         put_back(client, transfer);
         return -1;
     }
@@ -201,27 +225,34 @@ static void count(struct webhook_client *client,
     }
 }
 
+static uint64_t mono_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 /** Takes a transfer that has ended, or is to end now, out of everything. */
 static void finish_one(struct webhook_client *client, struct webhook_transfer *transfer,
                        const struct webhook_exchange *exchange,
-                       const struct rider_result *result)
+                       struct rider_result *result)
 {
     struct webhook_endpoint *endpoint = transfer->endpoint;
-    struct webhook_delivery *delivery = transfer->delivery;
+    struct rider_attempt attempt;
 
     count(client, transfer, exchange, result);
     if (exchange->answered) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        endpoint->answered_ms =
-            (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+        endpoint->answered_ms = mono_ms();
+    }
+    if (webhook_transfer_tell(transfer, exchange, &attempt)) {
+        result->attempt = &attempt;
     }
     webhook_loop_remove(client->loop, transfer->easy);
     LIST_REMOVE(transfer, link);
-    put_back(client, transfer);
     client->in_flight--;
-    complete(client, delivery, result);
+    complete(client, transfer->delivery, result);
+    put_back(client, transfer); /* the attempt borrows from it */
     if (result->outcome == RIDER_UNAVAILABLE) {
         give_back(client, endpoint, result);
     }
@@ -262,10 +293,15 @@ static bool wind_down(struct webhook_client *client)
         struct webhook_transfer *transfer = NULL;
 
         while ((transfer = LIST_FIRST(&client->active)) != NULL) {
-            const struct webhook_exchange exchange = {.code = CURLE_OPERATION_TIMEDOUT};
+            const struct webhook_exchange exchange = webhook_transfer_result(
+                transfer, CURLE_OPERATION_TIMEDOUT, (int64_t)time(NULL));
+            struct rider_result aborted = result;
 
-            result.flags = transfer->requests > 0 ? RIDER_RESULT_MAYBE_DELIVERED : 0;
-            finish_one(client, transfer, &exchange, &result);
+            aborted.flags = exchange.sent ? RIDER_RESULT_MAYBE_DELIVERED : 0;
+            if (exchange.answered) {
+                aborted = webhook_verdict(&exchange); /* only the body is missing */
+            }
+            finish_one(client, transfer, &exchange, &aborted);
         }
     }
     return LIST_EMPTY(&client->active);

@@ -187,9 +187,11 @@ static enum rider_signature_status update(struct webhook_endpoint *endpoint,
     if (n == 0) {
         return RIDER_SIGNATURE_NO_KEY;
     }
+    size_t last = n - 1; /* where a key for v1a stands */
+
     n = n < WEBHOOK_MAX_SECRETS ? n : WEBHOOK_MAX_SECRETS;
     for (size_t i = 0; i < n && status == RIDER_SIGNATURE_OK; i++) {
-        status = parse_key(secrets[i], &keys[i]);
+        status = parse_key(secrets[i + 1 < n ? i : last], &keys[i]);
     }
     if (status == RIDER_SIGNATURE_OK) {
         status = set_keys(endpoint, keys, n);

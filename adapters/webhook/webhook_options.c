@@ -82,6 +82,11 @@ const struct rider_option webhook_options[] = {
      .type = RIDER_STRING,
      .offset = FIELD(key_file, const char *),
      .help = "PEM file with the key of cert_file."},
+    {.name = "tls_folder",
+     .type = RIDER_STRING,
+     .offset = FIELD(tls_folder, const char *),
+     .help = "Folder with files that subscriptions may name: NAME.ca.pem, "
+             "NAME.cert.pem with NAME.key.pem."},
     {.name = "proxy",
      .type = RIDER_STRING,
      .flags = RIDER_OPT_SECRET,

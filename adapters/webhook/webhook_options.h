@@ -17,7 +17,7 @@ struct webhook_config {
     int64_t max_in_flight, max_connections;
     bool allow_http;
     const char *allow_cidrs, *ports;
-    const char *ca_file, *cert_file, *key_file;
+    const char *ca_file, *cert_file, *key_file, *tls_folder;
     const char *proxy, *user_agent;
 };
 

@@ -237,15 +237,37 @@ static void add_writers(struct builder *b, const struct rider_event *event)
     }
 }
 
-static void add_custom(struct builder *b, const struct rider_target *target)
+static void add_custom(struct builder *b, const struct rider_header *headers, size_t n)
 {
-    for (size_t i = 0; i < target->n_headers && b->problem == NULL; i++) {
-        if (is_reserved(target->headers[i].name)) {
+    for (size_t i = 0; i < n && b->problem == NULL; i++) {
+        if (is_reserved(headers[i].name)) {
             b->problem = "a custom header has a reserved name";
             return;
         }
-        add(b, "", target->headers[i].name, target->headers[i].value);
+        add(b, "", headers[i].name, headers[i].value);
     }
+}
+
+struct rider_target webhook_request_target(const struct rider_target *target)
+{
+    struct rider_target copy = {0};
+
+    if (target != NULL) {
+        size_t size =
+            target->struct_size < sizeof(copy) ? target->struct_size : sizeof(copy);
+
+        memcpy(&copy, target, size);
+    }
+    return copy;
+}
+
+const char *webhook_request_check_headers(const struct rider_header *headers, size_t n)
+{
+    struct builder b = {0};
+
+    add_custom(&b, headers, n);
+    curl_slist_free_all(b.list);
+    return b.problem;
 }
 
 static int refuse(struct builder *b, const char *reason, struct rider_result *ret)
@@ -276,8 +298,11 @@ int webhook_request_build(const struct rider_event *event,
                                     : text_bytes("application/json"));
     add_attributes(&b, event);
     add_writers(&b, event);
-    if (event->target != NULL) {
-        add_custom(&b, event->target);
+    const struct rider_target target = webhook_request_target(event->target);
+
+    add_custom(&b, target.headers, target.n_headers);
+    if ((target.flags & RIDER_TARGET_TEST) != 0) {
+        add(&b, "", text_bytes("webhook-test"), text_bytes("true"));
     }
     if (b.problem == NULL) {
         /* Without it a large body waits a second for "100 Continue". */

@@ -7,7 +7,7 @@
  * between entries). Besides: content-type, CloudEvents attributes as ce-*, the
  * writer's traceparent, tracestate and x-event-*; nothing else of what the writer
  * stored leaves the house. Custom headers of a subscription follow and can never
- * replace any of these.
+ * replace any of these. A trial carries webhook-test: true.
  * Pure functions, any thread; a signer serves one thread at a time.
  */
 #ifndef WEBHOOK_REQUEST_H
@@ -28,6 +28,13 @@ struct webhook_signers {
     struct rider_signer *list[WEBHOOK_MAX_SECRETS];
     size_t n;
 };
+
+/** A copy of `target` in which members that an older host does not know are zero;
+ *  all zero for NULL. It borrows what `target` borrows. */
+struct rider_target webhook_request_target(const struct rider_target *target);
+
+/** What is wrong with the custom headers of a subscription: static text, or NULL. */
+const char *webhook_request_check_headers(const struct rider_header *headers, size_t n);
 
 /** Builds the header list of `event` for an attempt at `now` (Unix seconds). Returns
  *  0 with a list that the caller frees by curl_slist_free_all(). Otherwise -1 with

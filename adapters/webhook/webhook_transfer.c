@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define BODY_MAX     16384u
 #define HEADERS_MAX  32768u
@@ -26,7 +25,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct webhook_transfer *transfer = arg;
 
-    (void)data;
+    webhook_attempt_body(&transfer->attempt, data, size * n);
     transfer->body_bytes += size * n;
     if (transfer->body_bytes > BODY_MAX) {
         transfer->cut = true;
@@ -88,9 +87,15 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     curl_socket_t fd = webhook_guard_open(transfer->guard, address, &judgement);
 
     (void)purpose;
+    /* An address that was dialled tells more than a later one that was refused. */
+    if (judgement == WEBHOOK_ADDRESS_OK || transfer->opened == 0) {
+        webhook_attempt_dial(&transfer->attempt, &address->addr);
+    }
     if (judgement != WEBHOOK_ADDRESS_OK) {
         transfer->refused++;
         transfer->judgement = judgement;
+    } else if (fd == CURL_SOCKET_BAD) {
+        transfer->starved = true;
     } else {
         transfer->opened++;
     }
@@ -106,10 +111,11 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
 
     (void)local_ip;
     (void)local_port;
+    webhook_attempt_dial_text(&transfer->attempt, peer_ip, peer_port);
     if (judgement != WEBHOOK_ADDRESS_OK) {
         transfer->refused++;
         transfer->judgement = judgement;
-        transfer->opened = 0;
+        transfer->stopped = true;
         return CURL_PREREQFUNC_ABORT;
     }
     if (transfer->requests == REQUESTS_MAX) {
@@ -117,6 +123,8 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
     }
     transfer->requests++;
     transfer->header_bytes = 0;
+    transfer->body_bytes = 0;
+    webhook_attempt_restart(&transfer->attempt);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -159,9 +167,6 @@ static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
         /* "" keeps the proxies of the environment out. */
         {CURLOPT_PROXY, config->proxy != NULL ? config->proxy : ""},
         {CURLOPT_USERAGENT, config->user_agent},
-        {CURLOPT_CAINFO, config->ca_file},
-        {CURLOPT_SSLCERT, config->cert_file},
-        {CURLOPT_SSLKEY, config->key_file},
     };
     CURLcode rc = CURLE_OK;
 
@@ -171,6 +176,32 @@ static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
         }
     }
     return rc;
+}
+
+/** Files of the subscription where it names some, else those of the destination,
+ *  else libcurl's. libcurl shares no connection between handles that differ here. */
+static CURLcode set_tls(struct webhook_transfer *transfer,
+                        const struct webhook_tls *tls)
+{
+    const struct webhook_config *config = transfer->config;
+    const char *ca = tls->ca[0] != '\0' ? tls->ca : config->ca_file;
+    bool own_cert = tls->cert[0] != '\0';
+    CURL *easy = transfer->easy;
+    CURLcode rc =
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca != NULL ? ca : transfer->default_ca);
+
+    /* A CA of one's own replaces the system's folder, too. */
+    rc = rc != CURLE_OK
+             ? rc
+             : curl_easy_setopt(easy, CURLOPT_CAPATH,
+                                ca != NULL ? NULL : transfer->default_ca_path);
+    rc = rc != CURLE_OK ? rc
+                        : curl_easy_setopt(easy, CURLOPT_SSLCERT,
+                                           own_cert ? tls->cert : config->cert_file);
+    transfer->own_tls = own_cert || tls->ca[0] != '\0';
+    return rc != CURLE_OK ? rc
+                          : curl_easy_setopt(easy, CURLOPT_SSLKEY,
+                                             own_cert ? tls->key : config->key_file);
 }
 
 static CURLcode set_callbacks(CURL *easy, struct webhook_transfer *transfer)
@@ -193,9 +224,25 @@ static CURLcode set_callbacks(CURL *easy, struct webhook_transfer *transfer)
 
 static bool set_up(struct webhook_transfer *transfer)
 {
+    static const struct webhook_tls none = {.ca = ""};
+
     return set_limits(transfer->easy, transfer->config) == CURLE_OK &&
            set_texts(transfer->easy, transfer->config) == CURLE_OK &&
+           set_tls(transfer, &none) == CURLE_OK &&
            set_callbacks(transfer->easy, transfer) == CURLE_OK;
+}
+
+/** Where libcurl looks for authorities; static text in libcurl. */
+static void read_defaults(struct webhook_transfer *transfer)
+{
+    char *text = NULL;
+
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_CAINFO, &text) == CURLE_OK) {
+        transfer->default_ca = text;
+    }
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_CAPATH, &text) == CURLE_OK) {
+        transfer->default_ca_path = text;
+    }
 }
 
 struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
@@ -209,6 +256,9 @@ struct webhook_transfer *webhook_transfer_create(const struct webhook_config *co
     transfer->config = config;
     transfer->guard = guard;
     transfer->easy = curl_easy_init();
+    if (transfer->easy != NULL) {
+        read_defaults(transfer);
+    }
     if (transfer->easy == NULL || !set_up(transfer)) {
         webhook_transfer_destroy(transfer);
         return NULL;
@@ -221,25 +271,34 @@ void webhook_transfer_destroy(struct webhook_transfer *transfer)
     if (transfer == NULL) {
         return;
     }
+    webhook_attempt_done(&transfer->attempt);
     curl_slist_free_all(transfer->headers);
     curl_easy_cleanup(transfer->easy);
     free(transfer);
 }
 
-void webhook_transfer_begin(struct webhook_transfer *transfer,
-                            struct webhook_endpoint *endpoint,
-                            struct webhook_delivery *delivery,
-                            struct curl_slist *headers)
+/** The limits that a subscription may have of its own. */
+static bool set_wishes(struct webhook_transfer *transfer,
+                       const struct rider_target *target, const struct webhook_tls *tls)
 {
-    struct rider_bytes body = delivery->event->body;
-    struct timespec now;
+    const struct webhook_config *config = transfer->config;
+    uint64_t whole_ms =
+        target->timeout_ms != 0 ? target->timeout_ms : config->timeout_ms;
+    uint64_t connect_ms =
+        config->connect_timeout_ms < whole_ms ? config->connect_timeout_ms : whole_ms;
+    bool wants_tls = tls->ca[0] != '\0' || tls->cert[0] != '\0';
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    transfer->started_ms =
-        (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-    transfer->endpoint = endpoint;
-    transfer->delivery = delivery;
-    transfer->headers = headers;
+    if ((wants_tls || transfer->own_tls) && set_tls(transfer, tls) != CURLE_OK) {
+        return false;
+    }
+    return curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)whole_ms) ==
+               CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)connect_ms) == CURLE_OK;
+}
+
+static void forget_last(struct webhook_transfer *transfer)
+{
     transfer->header_bytes = 0;
     transfer->body_bytes = 0;
     transfer->requests = 0;
@@ -248,32 +307,93 @@ void webhook_transfer_begin(struct webhook_transfer *transfer,
     transfer->judgement = WEBHOOK_ADDRESS_OK;
     transfer->answered = false;
     transfer->cut = false;
+    transfer->starved = false;
+    transfer->stopped = false;
     transfer->retry_after[0] = '\0';
-    (void)curl_easy_setopt(transfer->easy, CURLOPT_URL, endpoint->url);
-    (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                           (curl_off_t)body.len);
-    (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.data);
+}
+
+bool webhook_transfer_begin(struct webhook_transfer *transfer,
+                            struct webhook_endpoint *endpoint,
+                            struct webhook_delivery *delivery,
+                            struct curl_slist *headers, const struct webhook_tls *tls)
+{
+    const struct rider_target target = webhook_request_target(delivery->event->target);
+    struct rider_bytes body = delivery->event->body;
+    CURL *easy = transfer->easy;
+
+    forget_last(transfer);
+    webhook_attempt_begin(&transfer->attempt, target.keep_response < BODY_MAX
+                                                  ? target.keep_response
+                                                  : BODY_MAX);
+    transfer->endpoint = endpoint;
+    transfer->delivery = delivery;
+    transfer->headers = headers;
+    return set_wishes(transfer, &target, tls) &&
+           curl_easy_setopt(easy, CURLOPT_URL, endpoint->url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data) == CURLE_OK;
+}
+
+/** Whether the exchange never got past the proxy. An HTTP proxy says so when it has
+ *  connected; behind a SOCKS proxy, trouble with TLS is the endpoint's. */
+static bool ended_at_proxy(const struct webhook_transfer *transfer, CURLcode code,
+                           long proxy_status)
+{
+    bool tls = code == CURLE_SSL_CONNECT_ERROR ||
+               code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
+    bool socks = transfer->config->proxy != NULL &&
+                 strncasecmp(transfer->config->proxy, "socks", strlen("socks")) == 0;
+
+    if (!transfer->guard->proxied || transfer->requests > 0) {
+        return false;
+    }
+    return socks ? !tls : proxy_status < 200 || proxy_status > 299;
 }
 
 struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
                                                 CURLcode code, int64_t now)
 {
+    uint64_t started_ms = transfer->attempt.started_mono_us / 1000u;
     struct webhook_exchange exchange = {
         .code = code,
         .answered = transfer->answered,
         .cut = transfer->cut,
         .sent = transfer->requests > 0,
-        .blocked = transfer->refused > 0 && transfer->opened == 0,
-        .peer_alive = transfer->endpoint->answered_ms > transfer->started_ms,
+        .blocked =
+            transfer->stopped || (transfer->refused > 0 && transfer->opened == 0),
+        .peer_alive = transfer->endpoint->answered_ms > started_ms,
+        .resolved = transfer->refused + transfer->opened > 0,
+        .starved = transfer->starved,
         .retry_after_ms = webhook_retry_after(transfer->retry_after, now),
     };
 
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
+                            &exchange.proxy_status);
+    exchange.at_proxy = ended_at_proxy(transfer, code, exchange.proxy_status);
     if (transfer->answered) {
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
                                 &exchange.status);
     }
     return exchange;
+}
+
+bool webhook_transfer_tell(const struct webhook_transfer *transfer,
+                           const struct webhook_exchange *exchange,
+                           struct rider_attempt *ret)
+{
+    if (transfer->starved && transfer->requests == 0 && transfer->opened == 0) {
+        return false;
+    }
+    webhook_attempt_tell(&transfer->attempt, transfer->easy,
+                         transfer->requests > 0 && transfer->opened == 0, ret);
+    ret->requests = transfer->requests;
+    ret->category = webhook_category(exchange);
+    if (exchange->code == CURLE_GOT_NOTHING) {
+        ret->first_byte_us = 0; /* libcurl takes the end for a byte */
+    }
+    return true;
 }
 
 bool webhook_transfer_end(struct webhook_transfer *transfer)
@@ -288,6 +408,7 @@ bool webhook_transfer_end(struct webhook_transfer *transfer)
     }
     (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
     (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+    webhook_attempt_done(&transfer->attempt);
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
     transfer->endpoint = NULL;

@@ -47,30 +47,58 @@ static const struct verdict_row status_rows[] = {
 static const struct {
     CURLcode code;
     enum rider_cause cause;
-    const char *reason;
+    const char *category, *reason;
 } transport_rows[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, RIDER_CAUSE_UNREACHABLE,
+    {CURLE_COULDNT_RESOLVE_HOST, RIDER_CAUSE_UNREACHABLE, "dns",
      "could not resolve the endpoint's name"},
-    {CURLE_COULDNT_RESOLVE_PROXY, RIDER_CAUSE_UNREACHABLE,
-     "could not resolve the proxy's name"},
-    {CURLE_PROXY, RIDER_CAUSE_UNREACHABLE, "the proxy failed"},
-    {CURLE_COULDNT_CONNECT, RIDER_CAUSE_UNREACHABLE, "could not connect"},
-    {CURLE_OPERATION_TIMEDOUT, RIDER_CAUSE_TIMEOUT, "no complete answer in time"},
-    {CURLE_SEND_ERROR, RIDER_CAUSE_UNREACHABLE, "the connection broke while sending"},
-    {CURLE_RECV_ERROR, RIDER_CAUSE_UNREACHABLE,
+    {CURLE_COULDNT_CONNECT, RIDER_CAUSE_UNREACHABLE, "connect_refused",
+     "could not connect"},
+    {CURLE_OPERATION_TIMEDOUT, RIDER_CAUSE_TIMEOUT, "timeout",
+     "no complete answer in time"},
+    {CURLE_SEND_ERROR, RIDER_CAUSE_UNREACHABLE, "reset",
+     "the connection broke while sending"},
+    {CURLE_RECV_ERROR, RIDER_CAUSE_UNREACHABLE, "reset",
      "the connection broke before an answer"},
-    {CURLE_GOT_NOTHING, RIDER_CAUSE_UNREACHABLE,
+    {CURLE_GOT_NOTHING, RIDER_CAUSE_UNREACHABLE, "reset",
      "the endpoint closed the connection without an answer"},
-    {CURLE_SSL_CONNECT_ERROR, RIDER_CAUSE_TLS, "the TLS handshake failed"},
-    {CURLE_PEER_FAILED_VERIFICATION, RIDER_CAUSE_TLS,
+    {CURLE_ABORTED_BY_CALLBACK, RIDER_CAUSE_UNREACHABLE, "reset",
+     "the connection broke before an answer, and again when the request was repeated"},
+    {CURLE_WRITE_ERROR, RIDER_CAUSE_UNREACHABLE, "response_too_large",
+     "the answer's headers are too large"},
+    {CURLE_SSL_CONNECT_ERROR, RIDER_CAUSE_TLS, "tls", "the TLS handshake failed"},
+    {CURLE_PEER_FAILED_VERIFICATION, RIDER_CAUSE_TLS, "tls",
      "the endpoint's certificate is not valid for it"},
-    {CURLE_SSL_ISSUER_ERROR, RIDER_CAUSE_TLS,
+    {CURLE_SSL_ISSUER_ERROR, RIDER_CAUSE_TLS, "tls",
      "the certificate's issuer is not trusted"},
-    {CURLE_SSL_INVALIDCERTSTATUS, RIDER_CAUSE_TLS, "the certificate status is invalid"},
-    {CURLE_SSL_CERTPROBLEM, RIDER_CAUSE_TLS, "the client certificate cannot be used"},
-    {CURLE_SSL_CACERT_BADFILE, RIDER_CAUSE_TLS, "the CA file cannot be used"},
-    {CURLE_SSL_CIPHER, RIDER_CAUSE_TLS, "no TLS cipher in common"},
-    {CURLE_OUT_OF_MEMORY, RIDER_CAUSE_ADAPTER_FAULT, "memory is short"},
+    {CURLE_SSL_INVALIDCERTSTATUS, RIDER_CAUSE_TLS, "tls",
+     "the certificate status is invalid"},
+    {CURLE_SSL_CERTPROBLEM, RIDER_CAUSE_TLS, "tls",
+     "the client certificate cannot be used"},
+    {CURLE_SSL_CACERT_BADFILE, RIDER_CAUSE_TLS, "tls", "the CA file cannot be used"},
+    {CURLE_SSL_CIPHER, RIDER_CAUSE_TLS, "tls", "no TLS cipher in common"},
+    {CURLE_OUT_OF_MEMORY, RIDER_CAUSE_ADAPTER_FAULT, "response_too_large",
+     "memory is short, or one header of the answer is huge"},
+};
+
+/* The first row that matches decides; proxy_status 0 fits any. */
+static const struct {
+    CURLcode code;
+    long status_from, status_to;
+    enum rider_cause cause;
+    const char *reason;
+} proxy_rows[] = {
+    {CURLE_OPERATION_TIMEDOUT, 0, 0, RIDER_CAUSE_TIMEOUT,
+     "the proxy did not open a way to the endpoint in time"},
+    {CURLE_COULDNT_RESOLVE_PROXY, 0, 0, RIDER_CAUSE_UNREACHABLE,
+     "could not resolve the proxy's name"},
+    {CURLE_COULDNT_CONNECT, 0, 0, RIDER_CAUSE_UNREACHABLE,
+     "could not connect to the proxy"},
+    {CURLE_RECV_ERROR, 407, 407, RIDER_CAUSE_AUTH,
+     "the proxy asks for credentials (407)"},
+    {CURLE_RECV_ERROR, 500, 599, RIDER_CAUSE_UNREACHABLE,
+     "the proxy could not reach the endpoint (5xx)"},
+    {CURLE_RECV_ERROR, 300, 499, RIDER_CAUSE_UNREACHABLE,
+     "the proxy refused to connect to the endpoint"},
 };
 
 static struct rider_result result_of(enum rider_outcome outcome, enum rider_cause cause,
@@ -104,6 +132,25 @@ static struct rider_result status_verdict(const struct webhook_exchange *exchang
     return result;
 }
 
+/** Of nobody but this host and its proxy: the endpoint has seen nothing. */
+static struct rider_result proxy_verdict(const struct webhook_exchange *exchange)
+{
+    struct rider_result result =
+        result_of(RIDER_UNAVAILABLE, RIDER_CAUSE_UNREACHABLE, "the proxy failed");
+
+    for (size_t i = 0; i < sizeof(proxy_rows) / sizeof(proxy_rows[0]); i++) {
+        if (proxy_rows[i].code == exchange->code &&
+            (proxy_rows[i].status_from == 0 ||
+             (exchange->proxy_status >= proxy_rows[i].status_from &&
+              exchange->proxy_status <= proxy_rows[i].status_to))) {
+            result.cause = (uint32_t)proxy_rows[i].cause;
+            result.reason = proxy_rows[i].reason;
+            break;
+        }
+    }
+    return result;
+}
+
 static struct rider_result transport_verdict(const struct webhook_exchange *exchange)
 {
     struct rider_result result = result_of(RIDER_UNAVAILABLE, RIDER_CAUSE_UNREACHABLE,
@@ -126,6 +173,11 @@ static struct rider_result transport_verdict(const struct webhook_exchange *exch
     return result;
 }
 
+static bool has_status(const struct webhook_exchange *exchange)
+{
+    return exchange->answered && exchange->status >= 200;
+}
+
 struct rider_result webhook_verdict(const struct webhook_exchange *exchange)
 {
     if (exchange->blocked) {
@@ -137,10 +189,43 @@ struct rider_result webhook_verdict(const struct webhook_exchange *exchange)
         result.flags = exchange->sent ? RIDER_RESULT_MAYBE_DELIVERED : 0;
         return result;
     }
-    if (exchange->answered && exchange->status >= 200) {
+    if (has_status(exchange)) {
         return status_verdict(exchange);
     }
-    return transport_verdict(exchange);
+    if (exchange->starved && !exchange->sent) {
+        return result_of(RIDER_UNAVAILABLE, RIDER_CAUSE_ADAPTER_FAULT,
+                         "this host has no descriptor left for a connection");
+    }
+    return exchange->at_proxy ? proxy_verdict(exchange) : transport_verdict(exchange);
+}
+
+static const char *status_category(long status)
+{
+    static const char *const words[] = {NULL, "http_3xx", "http_4xx", "http_5xx"};
+
+    return status < 600 ? words[status / 100 - 2] : "protocol";
+}
+
+const char *webhook_category(const struct webhook_exchange *exchange)
+{
+    if (exchange->blocked) {
+        return "blocked_address";
+    }
+    if (has_status(exchange)) {
+        return status_category(exchange->status);
+    }
+    if (exchange->at_proxy) {
+        return "proxy";
+    }
+    if (exchange->code == CURLE_OPERATION_TIMEDOUT && !exchange->sent) {
+        return exchange->resolved ? "connect_timeout" : "dns";
+    }
+    for (size_t i = 0; i < sizeof(transport_rows) / sizeof(transport_rows[0]); i++) {
+        if (transport_rows[i].code == exchange->code) {
+            return transport_rows[i].category;
+        }
+    }
+    return "protocol";
 }
 
 /** Digits only, and nothing after them. */

@@ -244,12 +244,50 @@ static void cloud_event_attributes(void **state)
     curl_slist_free_all(list);
 }
 
+static void a_trial_says_so(void **state)
+{
+    struct rider_target target = {.struct_size = sizeof(target),
+                                  .flags = RIDER_TARGET_TEST};
+    struct rider_event event = event_of();
+
+    (void)state;
+    event.target = &target;
+    struct curl_slist *list = build(&event);
+
+    assert_string_equal(value_of(list, "webhook-test"), "true");
+    curl_slist_free_all(list);
+    /* An older host: what lies behind its struct is not the target's. */
+    target.struct_size = offsetof(struct rider_target, timeout_ms);
+    list = build(&event);
+    assert_null(value_of(list, "webhook-test"));
+    curl_slist_free_all(list);
+}
+
+static void custom_headers_can_be_checked_alone(void **state)
+{
+    const struct rider_header headers[] = {{BYTES("X-Api-Key"), BYTES("k")},
+                                           {BYTES("X-Empty"), BYTES("")},
+                                           {BYTES("X-Bad"), BYTES("a\r\nX-Evil: 1")},
+                                           {BYTES("WEBHOOK-TEST"), BYTES("true")}};
+
+    (void)state;
+    assert_null(webhook_request_check_headers(NULL, 0));
+    assert_null(webhook_request_check_headers(headers, 2));
+    assert_non_null(strstr(webhook_request_check_headers(headers, 3), "value"));
+    assert_non_null(strstr(webhook_request_check_headers(headers + 3, 1), "reserved"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(standard_headers), cmocka_unit_test(bodies),
-        cmocka_unit_test(writers_headers),  cmocka_unit_test(injection),
-        cmocka_unit_test(custom_headers),   cmocka_unit_test(cloud_event_attributes),
+        cmocka_unit_test(standard_headers),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(writers_headers),
+        cmocka_unit_test(injection),
+        cmocka_unit_test(custom_headers),
+        cmocka_unit_test(cloud_event_attributes),
+        cmocka_unit_test(a_trial_says_so),
+        cmocka_unit_test(custom_headers_can_be_checked_alone),
     };
 
     return cmocka_run_group_tests(tests, make_signers, drop_signers);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 static struct rider_result answer(long status)
 {
@@ -149,6 +150,88 @@ static void blocked(void **state)
     assert_int_equal(result.flags, 0);
 }
 
+static void categories(void **state)
+{
+    static const struct {
+        struct webhook_exchange exchange;
+        const char *category;
+    } rows[] = {
+        {{.answered = true, .status = 204, .sent = true}, NULL},
+        {{.answered = true, .status = 302, .sent = true}, "http_3xx"},
+        {{.answered = true, .status = 410, .sent = true}, "http_4xx"},
+        {{.answered = true, .status = 503, .sent = true}, "http_5xx"},
+        {{.answered = true, .status = 999, .sent = true}, "protocol"},
+        {{.code = CURLE_COULDNT_RESOLVE_HOST}, "dns"},
+        {{.code = CURLE_OPERATION_TIMEDOUT}, "dns"},
+        {{.code = CURLE_OPERATION_TIMEDOUT, .resolved = true}, "connect_timeout"},
+        {{.code = CURLE_OPERATION_TIMEDOUT, .resolved = true, .sent = true}, "timeout"},
+        {{.code = CURLE_COULDNT_CONNECT, .resolved = true}, "connect_refused"},
+        {{.code = CURLE_COULDNT_CONNECT, .blocked = true}, "blocked_address"},
+        {{.code = CURLE_PEER_FAILED_VERIFICATION, .resolved = true}, "tls"},
+        {{.code = CURLE_GOT_NOTHING, .resolved = true, .sent = true}, "reset"},
+        {{.code = CURLE_RECV_ERROR, .resolved = true, .sent = true}, "reset"},
+        {{.code = CURLE_WRITE_ERROR, .cut = true, .sent = true}, "response_too_large"},
+        {{.code = CURLE_UNSUPPORTED_PROTOCOL, .sent = true}, "protocol"},
+        {{.code = CURLE_RECV_ERROR, .at_proxy = true, .proxy_status = 502}, "proxy"},
+        {{.code = CURLE_OPERATION_TIMEDOUT, .at_proxy = true}, "proxy"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *category = webhook_category(&rows[i].exchange);
+
+        if (rows[i].category == NULL) {
+            assert_null(category);
+        } else {
+            assert_string_equal(category, rows[i].category);
+        }
+    }
+}
+
+static void a_proxy_is_never_the_endpoint(void **state)
+{
+    static const struct {
+        CURLcode code;
+        long status;
+        enum rider_cause cause;
+    } rows[] = {
+        {CURLE_COULDNT_RESOLVE_PROXY, 0, RIDER_CAUSE_UNREACHABLE},
+        {CURLE_COULDNT_CONNECT, 0, RIDER_CAUSE_UNREACHABLE},
+        {CURLE_OPERATION_TIMEDOUT, 0, RIDER_CAUSE_TIMEOUT},
+        {CURLE_RECV_ERROR, 407, RIDER_CAUSE_AUTH},
+        {CURLE_RECV_ERROR, 403, RIDER_CAUSE_UNREACHABLE},
+        {CURLE_RECV_ERROR, 502, RIDER_CAUSE_UNREACHABLE},
+        {CURLE_RECV_ERROR, 0, RIDER_CAUSE_UNREACHABLE},
+        {CURLE_PROXY, 0, RIDER_CAUSE_UNREACHABLE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct webhook_exchange exchange = {.code = rows[i].code,
+                                                  .at_proxy = true,
+                                                  .resolved = true,
+                                                  .proxy_status = rows[i].status};
+        struct rider_result result = webhook_verdict(&exchange);
+
+        assert_int_equal(result.outcome, RIDER_UNAVAILABLE);
+        assert_int_equal(result.cause, rows[i].cause);
+        assert_int_equal(result.remote_code, 0);
+        assert_int_equal(result.flags, 0);
+        assert_non_null(strstr(result.reason, "proxy"));
+    }
+}
+
+static void without_a_descriptor_nothing_was_tried(void **state)
+{
+    const struct webhook_exchange exchange = {.code = CURLE_COULDNT_CONNECT,
+                                              .starved = true};
+    struct rider_result result = webhook_verdict(&exchange);
+
+    (void)state;
+    assert_int_equal(result.outcome, RIDER_UNAVAILABLE);
+    assert_int_equal(result.cause, RIDER_CAUSE_ADAPTER_FAULT);
+}
+
 static void retry_after(void **state)
 {
     static const struct {
@@ -189,6 +272,9 @@ int main(void)
         cmocka_unit_test(a_live_peer_blames_the_event),
         cmocka_unit_test(the_status_outlives_the_body),
         cmocka_unit_test(blocked),
+        cmocka_unit_test(categories),
+        cmocka_unit_test(a_proxy_is_never_the_endpoint),
+        cmocka_unit_test(without_a_descriptor_nothing_was_tried),
         cmocka_unit_test(retry_after),
     };
 
