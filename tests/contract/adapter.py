@@ -22,6 +22,7 @@ class Run:
     """What drive_adapter printed: one completion a line, then the totals."""
     completions: list[dict]
     totals: dict
+    checks: list[dict] = dataclasses.field(default_factory=list)  # what check_target() said
 
     @property
     def outcomes(self) -> collections.Counter:
@@ -42,7 +43,8 @@ class Run:
 def command(kind: str, events: int, seconds: int, body_bytes: int, options: dict) -> list[str]:
     return [os.path.join(BUILD, "tests", "contract", "drive_adapter"),
             os.path.join(BUILD, "adapters", f"postrider-{kind}.so"),
-            str(events), str(seconds), str(body_bytes)] + [f"{k}={v}" for k, v in options.items()]
+            str(events), str(seconds), str(body_bytes)] + \
+        [f"{k}={one}" for k, v in options.items() for one in (v if isinstance(v, list) else [v])]
 
 
 def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_bytes: int = 200,
@@ -53,7 +55,8 @@ def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_byte
     if done.returncode != 0:
         raise ValueError(done.stderr.strip())
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    run = Run(lines[:-1], lines[-1])
+    run = Run([line for line in lines[:-1] if "outcome" in line], lines[-1],
+              [line for line in lines if "check" in line])
     assert run.totals["breaches"] == 0
     assert run.totals["open"] == 0, "a ticket was never completed"
     return run

@@ -2,14 +2,17 @@
 /*
  * drive_adapter.c - publishes events through an adapter from the command line.
  *
- *     drive_adapter ADAPTER.so EVENTS SECONDS BODY-BYTES [key=value...]
+ *     drive_adapter ADAPTER.so EVENTS SECONDS BODY-BYTES [key=value...] [target.key=value...]
  *
  * Offers EVENTS events and offers those that end as UNAVAILABLE again, 200 ms
  * later, until all have ended otherwise or SECONDS have passed; SECONDS 0 means
  * that each event is offered once. Prints one JSON object a completion and a last
  * one with the totals. Used by the tests in this folder, which play the receiver.
+ *
+ * target.url=URL makes it a host with subscriptions; drive_targets.h has the keys.
  */
 #include "base/clock.h"
+#include "contract/drive_targets.h"
 #include "support/option_fill.h"
 
 #include "postrider/publisher.h"
@@ -21,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define AGAIN_MS 200u
@@ -42,8 +46,44 @@ struct drive {
     struct item *items;
     size_t n, n_done, n_open;
     uint64_t by_outcome[5], completions, breaches;
+    struct drive_targets targets;
     bool once;
 };
+
+static void print_text(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < ' ' || c > '~' || c == '"' || c == '\\') {
+            (void)printf("\\u%04x", c);
+        } else {
+            (void)putchar(c);
+        }
+    }
+}
+
+/** What was seen of the try; null for none. */
+static void print_attempt(const struct rider_attempt *attempt)
+{
+    if (attempt == NULL) {
+        (void)printf(",\"attempt\":null");
+        return;
+    }
+    (void)printf(
+        ",\"attempt\":{\"reused\":%s,\"started_at_us\":%" PRId64 ",\"dns_us\":%" PRIu32
+        ",\"connect_us\":%" PRIu32 ",\"tls_us\":%" PRIu32 ",\"first_byte_us\":%" PRIu32
+        ",\"total_us\":%" PRIu32 ",\"requests\":%" PRIu32 ",\"category\":",
+        (attempt->flags & RIDER_ATTEMPT_REUSED) != 0 ? "true" : "false",
+        attempt->started_at_us, attempt->dns_us, attempt->connect_us, attempt->tls_us,
+        attempt->first_byte_us, attempt->total_us, attempt->requests);
+    (void)printf(attempt->category != NULL ? "\"%s\"" : "null", attempt->category);
+    (void)printf(",\"remote\":\"");
+    print_text(attempt->remote.data, attempt->remote.len);
+    (void)printf("\",\"response\":\"");
+    print_text(attempt->response.data, attempt->response.len);
+    (void)printf("\"}");
+}
 
 static void on_complete(const struct rider_host *host, uint64_t ticket,
                         const struct rider_result *result)
@@ -71,11 +111,16 @@ static void on_complete(const struct rider_host *host, uint64_t ticket,
     drive->by_outcome[result->outcome]++;
     (void)printf("{\"ticket\":%" PRIu64 ",\"outcome\":%" PRIu32 ",\"cause\":%" PRIu32
                  ",\"flags\":%" PRIu32 ",\"status\":%" PRId32
-                 ",\"retry_after_ms\":%" PRIu32 ",\"ms\":%" PRIu64
-                 ",\"reason\":\"%s\"}\n",
+                 ",\"retry_after_ms\":%" PRIu32 ",\"ms\":%" PRIu64 ",\"target\":%zu",
                  ticket, result->outcome, result->cause, result->flags,
                  result->remote_code, result->retry_after_ms, now - item->offered_ms,
-                 result->reason != NULL ? result->reason : "");
+                 drive_targets_of(&drive->targets, ticket));
+    print_attempt(result->attempt);
+    (void)printf(",\"reason\":\"");
+    if (result->reason != NULL) {
+        print_text(result->reason, strlen(result->reason));
+    }
+    (void)printf("\"}\n");
     (void)pthread_cond_broadcast(&drive->changed);
     (void)pthread_mutex_unlock(&drive->lock);
 }
@@ -133,6 +178,7 @@ static void make_items(struct drive *drive, struct rider_bytes body)
             .body = body,
             .payload = body,
             .content_type = bytes_of("application/json"),
+            .target = drive_targets_get(&drive->targets, i),
         };
     }
 }
@@ -269,7 +315,7 @@ static char *make_body(size_t size)
     return body;
 }
 
-static int drive_all(const char *const *args, char *const *pairs, size_t n_pairs)
+static int drive_all(const char *const *args, char **pairs, size_t n_pairs)
 {
     struct drive drive = {.host = {.struct_size = sizeof(struct rider_host),
                                    .abi_minor = RIDER_PUBLISHER_ABI_MINOR,
@@ -286,17 +332,19 @@ static int drive_all(const char *const *args, char *const *pairs, size_t n_pairs
     size_t body_len = (size_t)strtoull(args[3], NULL, 10);
     const struct publisher_vtable *vt = load(args[0]);
     struct publisher *self = NULL;
-    struct rider_error error;
+    struct rider_error error = {.text = "target: a bad key or value"};
     void *config = NULL;
     char err[512] = "";
 
     if (vt == NULL || body_len < 2) {
         return 2;
     }
-    if (option_fill(vt, pairs, n_pairs, &config, &error) != 0) {
+    if (drive_targets_init(&drive.targets, pairs, &n_pairs) != 0 ||
+        option_fill(vt, pairs, n_pairs, &config, &error) != 0) {
         (void)fprintf(stderr, "%s\n", error.text);
         return 2;
     }
+    drive.host.flags = drive.targets.n > 0 ? RIDER_HOST_SUBSCRIPTIONS : 0;
     char *body = make_body(body_len);
     int rc = 1;
 
@@ -305,6 +353,7 @@ static int drive_all(const char *const *args, char *const *pairs, size_t n_pairs
     if (body != NULL && drive.items != NULL &&
         vt->create(&drive.host, config, &self, err, sizeof(err)) == 0) {
         make_items(&drive, bytes_of(body));
+        drive_targets_check(&drive.targets, vt, self);
         if (vt->start(self, err, sizeof(err)) == 0) {
             run(&drive, vt, self, seconds);
             rc = 0;
@@ -315,9 +364,21 @@ static int drive_all(const char *const *args, char *const *pairs, size_t n_pairs
         (void)fprintf(stderr, "%s\n", err);
     }
     option_fill_free(vt, config);
+    drive_targets_done(&drive.targets);
     free(drive.items);
     free(body);
     return rc;
+}
+
+/** Thousands of connections take more than a shell's usual limit. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 int main(int argc, char **argv)
@@ -327,5 +388,6 @@ int main(int argc, char **argv)
                               "BODY-BYTES [key=value...]\n");
         return 64;
     }
+    raise_descriptors();
     return drive_all((const char *const *)argv + 1, argv + 5, (size_t)argc - 5);
 }
