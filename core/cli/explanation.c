@@ -130,7 +130,7 @@ static int ask_adapter(const struct cli_settings *s, const struct rider_event *e
     int rc = plugin_registry_get(s->source.registry, d->adapter, &vt, err);
 
     if (rc == 0) {
-        rc = inbox_create(d->name, 1, &inbox, err);
+        rc = inbox_create(d->name, 1, d->subscriptions, &inbox, err);
     }
     if (rc != 0) {
         return rc;

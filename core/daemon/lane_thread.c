@@ -88,9 +88,16 @@ static int create_store(struct lane_thread *t, const struct lane_thread_config *
         .owner = config->owner,
         .lease_ms = source->lease_ms,
         .schema_version = outbox_schema_version(),
+        .subscriptions = d->subscriptions,
+        .key_ring = config->configuration->key_ring,
+        .signing_key = config->configuration->settings->webhooks.signing_key,
     };
+    int rc = lane_pg_create(&pg, &t->pg, err);
 
-    return lane_pg_create(&pg, &t->pg, err);
+    if (rc == 0) {
+        lane_pg_set_router(t->pg, t->router);
+    }
+    return rc;
 }
 
 static int create_lane(struct lane_thread *t, struct rider_error *err)
@@ -103,6 +110,7 @@ static int create_lane(struct lane_thread *t, struct rider_error *err)
         .envelope = d->envelope,
         .ordered = d->ordering == ORDERING_KEY,
         .hold_dead = d->on_dead == ON_DEAD_HOLD,
+        .subscriptions = d->subscriptions,
         .retry_initial_ms = d->retry.initial_ms,
         .retry_max_ms = d->retry.max_ms,
         .max_attempts = (uint32_t)d->retry.max_attempts,
@@ -146,13 +154,6 @@ static int create_publisher(struct lane_thread *t, struct rider_error *err)
 int lane_thread_create(const struct lane_thread_config *config,
                        struct lane_thread **ret, struct rider_error *err)
 {
-    if (config->destination->subscriptions) {
-        router_destroy(config->router);
-        return rider_fail(
-            err, RIDER_E_CONFIG,
-            "destination \"%s\": subscriptions are not served by this version",
-            config->destination->name);
-    }
     struct lane_thread *t = calloc(1, sizeof(*t));
 
     if (t == NULL) {
@@ -175,8 +176,8 @@ int lane_thread_create(const struct lane_thread_config *config,
     int rc = histogram_create(histogram_latency_bounds, histogram_latency_n_bounds,
                               &t->stats.commit_to_accept, err);
     if (rc == 0) {
-        rc = inbox_create(t->name, (size_t)t->destination->max_in_flight, &t->inbox,
-                          err);
+        rc = inbox_create(t->name, (size_t)t->destination->max_in_flight,
+                          t->destination->subscriptions, &t->inbox, err);
     }
     if (rc == 0) {
         rc = create_publisher(t, err);
@@ -236,6 +237,7 @@ static void take_new_router(struct lane_thread *t)
     struct router *next = atomic_exchange(&t->next_router, NULL);
 
     if (next != NULL) {
+        lane_pg_set_router(t->pg, next);
         lane_set_route(t->lane, router_wants, next);
         router_destroy(t->router);
         t->router = next;

@@ -8,6 +8,7 @@
 #include "dispatch/batch.h"
 
 #include "dispatch/envelope.h"
+#include "dispatch/sub_delivery.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,11 @@ static void drop_parks(struct batch *b)
     for (size_t i = 0; i < b->n; i++) {
         free(b->items[i].park);
         b->items[i].park = NULL;
+        sub_delivery_done(b->items[i].to);
+    }
+    if (b->has_secrets) {
+        bump_wipe(&b->memory);
+        b->has_secrets = false;
     }
 }
 
@@ -168,6 +174,15 @@ struct delivery *batch_append(struct batch *b, const struct event_row *row,
     memset(d, 0, sizeof(*d));
     if (fill_event(&b->memory, row, envelope, &d->event) != 0) {
         return NULL;
+    }
+    if (row->to != NULL) {
+        const struct delivery *before = b->n > 0 ? &b->items[b->n - 1] : NULL;
+        d->to = sub_delivery_create(&b->memory, row, before);
+        if (d->to == NULL) {
+            return NULL;
+        }
+        d->event.target = &d->to->target;
+        b->has_secrets = true;
     }
     d->batch = b;
     d->seq = row->seq;

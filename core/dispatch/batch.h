@@ -37,6 +37,7 @@ struct batch {
     size_t open;      /* items that are not DONE */
     size_t unwritten; /* ROWS: done items whose row is not written yet */
     size_t charged;   /* bytes counted against the lane's budget */
+    bool has_secrets; /* its memory is wiped before it is freed */
     struct bump memory;
 };
 

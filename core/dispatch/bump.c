@@ -105,6 +105,13 @@ void bump_reset(struct bump *a)
     a->bytes = 0;
 }
 
+void bump_wipe(struct bump *a)
+{
+    for (struct bump_chunk *chunk = a->chunks; chunk != NULL; chunk = chunk->next) {
+        explicit_bzero(chunk->data, chunk->used);
+    }
+}
+
 void bump_done(struct bump *a)
 {
     while (a->chunks != NULL) {

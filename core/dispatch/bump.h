@@ -31,4 +31,7 @@ void *bump_copy(struct bump *a, const void *data, size_t len);
 void bump_reset(struct bump *a);
 void bump_done(struct bump *a);
 
+/** Overwrites what was allocated, in a way the compiler keeps. */
+void bump_wipe(struct bump *a);
+
 #endif

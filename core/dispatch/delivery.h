@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 enum delivery_state { DELIVERY_WAITING, DELIVERY_READY, DELIVERY_SENT, DELIVERY_DONE };
 
@@ -32,12 +33,31 @@ struct park {
 };
 
 struct batch;
+struct sub;
+
+#define TRIGGER_MAX 16
+
+/** Of a delivery to a subscription; in the memory of its batch. */
+struct sub_delivery {
+    struct sub *sub;
+    LIST_ENTRY(sub_delivery) link; /* of those of its subscription in memory */
+    int64_t seq;
+    struct rider_target target; /* what event.target points to */
+    const char *problem;
+    const uint32_t *schedule_s;
+    size_t n_schedule;
+    uint32_t setbacks, asked;
+    int64_t failed_at_us;
+    char trigger[TRIGGER_MAX];
+    struct lane_end *end; /* owned: what is to be written; NULL: nothing is */
+};
 
 struct delivery {
     struct rider_event event; /* what the adapter sees */
     struct delivery *next;    /* in the ready queue or behind its key */
     struct batch *batch;
-    struct park *park; /* owned; NULL unless it is to be parked */
+    struct park *park;       /* owned; NULL unless it is to be parked */
+    struct sub_delivery *to; /* NULL: the destination itself */
     int64_t seq, subscription;
     uint64_t order; /* of admission: the order of the log */
     uint64_t key;   /* hash of the ordering key */

@@ -12,6 +12,22 @@
 
 #define EVENT_ID_LEN 36 /* UUID text */
 
+/** What the store says of the subscription that a row goes to. */
+struct subscription_row {
+    struct rider_target target;
+    const char *problem;        /* why its secrets cannot be used, or NULL */
+    const uint32_t *schedule_s; /* seconds before each further try, or NULL */
+    size_t n_schedule;
+};
+
+/** How far the delivery of a row is. */
+struct row_progress {
+    uint32_t setbacks;    /* times its endpoint was unavailable for it */
+    uint32_t asked;       /* redeliveries that people have asked for */
+    int64_t failed_at_us; /* when it was last written, since 1970-01-01 UTC */
+    const char *trigger;  /* what the next try is due to */
+};
+
 /** Everything is borrowed for the duration of the call that passes it. */
 struct event_row {
     int64_t seq;
@@ -24,6 +40,8 @@ struct event_row {
     struct rider_bytes payload;
     const struct rider_header *headers;
     size_t n_headers;
+    const struct subscription_row *to; /* NULL: the destination itself */
+    struct row_progress progress;      /* with `to` */
 };
 
 #endif

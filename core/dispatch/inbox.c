@@ -18,7 +18,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define REASON_MAX 240
+#define REASON_MAX   240
+#define REMOTE_MAX   63
+#define RESPONSE_MAX 1024
+
+#define END_OF(S, member) (offsetof(S, member) + sizeof(((S *)0)->member))
+#define RESULT_SIZE_1     END_OF(struct rider_result, attempt)
+#define ATTEMPT_SIZE_1    END_OF(struct rider_attempt, response)
 
 struct side {
     uint64_t *delivered;
@@ -33,6 +39,7 @@ struct inbox {
     struct rider_host host; /* first: a host pointer is an inbox pointer */
     char component[80];
     size_t capacity;
+    bool subscriptions;
     int fd;
     pthread_mutex_t lock; /* guards `filling` and what it points to */
     struct side *filling;
@@ -60,6 +67,32 @@ void inbox_wake(struct inbox *in)
     (void)ignored;
 }
 
+/* A copy in one piece, its texts behind it; NULL: nothing to copy, or no memory. */
+static struct rider_attempt *copy_attempt(const struct rider_attempt *from)
+{
+    if (from == NULL || from->struct_size < ATTEMPT_SIZE_1) {
+        return NULL;
+    }
+    size_t remote = from->remote.len < REMOTE_MAX ? from->remote.len : REMOTE_MAX;
+    size_t response =
+        from->response.len < RESPONSE_MAX ? from->response.len : RESPONSE_MAX;
+    struct rider_attempt *copy = malloc(sizeof(*copy) + remote + response);
+    if (copy == NULL) {
+        return NULL;
+    }
+    memcpy(copy, from, ATTEMPT_SIZE_1);
+    char *texts = (char *)(copy + 1);
+    if (remote > 0) {
+        memcpy(texts, from->remote.data, remote);
+    }
+    if (response > 0) {
+        memcpy(texts + remote, from->response.data, response);
+    }
+    copy->remote = (struct rider_bytes){texts, remote};
+    copy->response = (struct rider_bytes){texts + remote, response};
+    return copy;
+}
+
 static void add_delivered(struct inbox *in, struct side *s, const uint64_t *tickets,
                           size_t n)
 {
@@ -69,6 +102,13 @@ static void add_delivered(struct inbox *in, struct side *s, const uint64_t *tick
     memcpy(s->delivered + s->n_delivered, tickets, take * sizeof(*tickets));
     s->n_delivered += take;
     s->dropped += n - take;
+}
+
+/* What a result tells of its attempt; results of an older plugin tell nothing. */
+static const struct rider_attempt *attempt_of(const struct inbox *in,
+                                              const struct rider_result *r)
+{
+    return in->subscriptions && r->struct_size >= RESULT_SIZE_1 ? r->attempt : NULL;
 }
 
 static bool reserve_failures(struct side *s, size_t n)
@@ -105,6 +145,7 @@ static void add_failed(struct inbox *in, struct side *s, const uint64_t *tickets
             .retry_after_ms = r->retry_after_ms,
             .remote_code = r->remote_code,
             .reason = r->reason == NULL ? NULL : strndup(r->reason, REASON_MAX),
+            .attempt = attempt_of(in, r) == NULL ? NULL : copy_attempt(r->attempt),
         };
     }
 }
@@ -119,7 +160,7 @@ static void host_complete_many(const struct rider_host *host, const uint64_t *ti
     }
     (void)pthread_mutex_lock(&in->lock);
     bool was_empty = is_empty(in->filling);
-    if (result->outcome == RIDER_DELIVERED) {
+    if (result->outcome == RIDER_DELIVERED && attempt_of(in, result) == NULL) {
         add_delivered(in, in->filling, tickets, n);
     } else {
         add_failed(in, in->filling, tickets, n, result);
@@ -175,6 +216,7 @@ static void side_done(struct side *s)
 {
     for (size_t i = 0; i < s->n_failed; i++) {
         free(s->failed[i].reason);
+        free(s->failed[i].attempt);
     }
     free(s->failed);
     free(s->delivered);
@@ -192,8 +234,8 @@ static int allocate(struct inbox *in)
     return in->fd < 0 ? RIDER_E_IO : 0;
 }
 
-int inbox_create(const char *destination, size_t capacity, struct inbox **ret,
-                 struct rider_error *err)
+int inbox_create(const char *destination, size_t capacity, bool subscriptions,
+                 struct inbox **ret, struct rider_error *err)
 {
     struct inbox *in = calloc(1, sizeof(*in));
 
@@ -201,6 +243,7 @@ int inbox_create(const char *destination, size_t capacity, struct inbox **ret,
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     in->capacity = capacity;
+    in->subscriptions = subscriptions;
     (void)pthread_mutex_init(&in->lock, NULL);
     in->filling = &in->sides[0];
     in->draining = &in->sides[1];
@@ -214,6 +257,7 @@ int inbox_create(const char *destination, size_t capacity, struct inbox **ret,
         .writable = host_writable,
         .log = host_log,
         .now_ms = host_now_ms,
+        .flags = subscriptions ? RIDER_HOST_SUBSCRIPTIONS : 0,
     };
     int rc = allocate(in);
     if (rc != 0) {
@@ -253,6 +297,7 @@ static void side_reset(struct side *s)
 {
     for (size_t i = 0; i < s->n_failed; i++) {
         free(s->failed[i].reason);
+        free(s->failed[i].attempt);
     }
     s->n_delivered = s->n_failed = s->dropped = 0;
     s->writable = false;

@@ -21,12 +21,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** A completion that is not a plain success. */
+/** A completion that is not a plain success: a failure, or with an attempt to tell
+ *  of. What it points to is the inbox's until the next drain. */
 struct inbox_failure {
     uint64_t ticket;
     uint32_t outcome, flags, cause, retry_after_ms;
     int32_t remote_code;
-    char *reason; /* owned by the inbox until the next drain; NULL for none */
+    char *reason;                  /* NULL for none */
+    struct rider_attempt *attempt; /* NULL for none, or when none are kept */
 };
 
 /** What a drain hands over; borrowed until the next drain. */
@@ -41,9 +43,10 @@ struct inbox_contents {
 
 struct inbox;
 
-/** `destination` must outlive the inbox. */
-int inbox_create(const char *destination, size_t capacity, struct inbox **ret,
-                 struct rider_error *err) RIDER_MUST_CHECK;
+/** `destination` must outlive the inbox. With `subscriptions` the adapter is told
+ *  that every event has a target, and attempts are kept. */
+int inbox_create(const char *destination, size_t capacity, bool subscriptions,
+                 struct inbox **ret, struct rider_error *err) RIDER_MUST_CHECK;
 void inbox_destroy(struct inbox *in);
 
 /** What the adapter's create() gets. Lives as long as the inbox. */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "dispatch/lane_internal.h"
+#include "dispatch/lane_subs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,9 @@ static void on_lost(void *arg, const struct rider_error *why)
     (void)why; /* the store logs it */
     lane->connected = false;
     lane->reading = lane->settling = lane->writing = lane->counting = false;
+    if (lane->subs != NULL) {
+        lane_subs_void(lane);
+    }
     atomic_fetch_add_explicit(&lane->ports.stats->db_lost, 1, memory_order_relaxed);
     lane_quiesce(lane);
 }
@@ -101,6 +105,9 @@ static void forget(struct lane *lane)
     position_set(&lane->read, NULL, NULL, 0);
     lane->unwritten = 0;
     lane->promote_wanted = false;
+    if (lane->subs != NULL) {
+        lane_subs_forget(lane);
+    }
 }
 
 static void log_standby(const struct lane *lane, const struct lane_claim *claim)
@@ -164,7 +171,11 @@ static void on_claimed(void *arg, const struct lane_claim *claim)
         lane->claim_at_ms = 0;
         held_keys_clear(lane->held);
         lane->phase = LANE_LOADING;
-        lane->ports.store->ops->load_held(lane->ports.store);
+        if (lane->subs != NULL) {
+            lane_subs_load(lane);
+        } else {
+            lane->ports.store->ops->load_held(lane->ports.store);
+        }
         return;
     }
     lane->phase = LANE_STANDBY;
@@ -203,6 +214,11 @@ static const struct lane_store_events store_events = {
     .rows_written = lane_on_rows_written,
     .released = on_released,
     .rebased = on_rebased,
+    .rows_made = lane_subs_on_made,
+    .expanded = lane_subs_on_expanded,
+    .sub = lane_subs_on_sub,
+    .ended = lane_subs_on_ended,
+    .tidied = lane_subs_on_tidied,
 };
 
 int lane_create(const struct lane_config *config, const struct lane_ports *ports,
@@ -224,7 +240,9 @@ int lane_create(const struct lane_config *config, const struct lane_ports *ports
     lane->gate = key_gate_create();
     lane->held = held_keys_create();
     lane->tickets = tickets_create(config->max_in_flight);
-    if (lane->gate == NULL || lane->held == NULL || lane->tickets == NULL) {
+    lane->subs = config->subscriptions ? lane_subs_create() : NULL;
+    if (lane->gate == NULL || lane->held == NULL || lane->tickets == NULL ||
+        (config->subscriptions && lane->subs == NULL)) {
         lane_destroy(lane);
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
@@ -246,6 +264,7 @@ void lane_destroy(struct lane *lane)
     key_gate_destroy(lane->gate);
     held_keys_destroy(lane->held);
     tickets_destroy(lane->tickets);
+    lane_subs_destroy(lane->subs);
     ready_queue_done(&lane->ready);
     free(lane->row_scratch);
     free(lane);
@@ -294,6 +313,32 @@ static void publish_stats(struct lane *lane)
     }
 }
 
+/* RUNNING. Read first: the server works on the next page while this one goes out. */
+static void run_step(struct lane *lane)
+{
+    if (lane->subs != NULL) {
+        lane_subs_step(lane);
+        lane_send_step(lane);
+        lane_subs_end_step(lane);
+        return;
+    }
+    lane_read_step(lane);
+    lane_send_step(lane);
+    lane_settle_step(lane);
+}
+
+static void drain_step(struct lane *lane)
+{
+    if (lane->subs != NULL) {
+        lane_subs_keep(lane);
+        lane_subs_end_step(lane);
+    } else {
+        lane_send_step(lane);
+        lane_settle_step(lane);
+    }
+    release_step(lane);
+}
+
 void lane_step(struct lane *lane)
 {
     lane_tick(lane);
@@ -305,15 +350,10 @@ void lane_step(struct lane *lane)
         }
         break;
     case LANE_RUNNING:
-        /* Read first: the server works on the next page while this one goes out. */
-        lane_read_step(lane);
-        lane_send_step(lane);
-        lane_settle_step(lane);
+        run_step(lane);
         break;
     case LANE_DRAINING:
-        lane_send_step(lane);
-        lane_settle_step(lane);
-        release_step(lane);
+        drain_step(lane);
         break;
     case LANE_QUIESCING:
         if (tickets_count(lane->tickets) == 0) {
@@ -345,6 +385,9 @@ uint64_t lane_deadline(const struct lane *lane)
     if (lane->phase != LANE_RUNNING && lane->phase != LANE_DRAINING) {
         return at;
     }
+    if (lane->subs != NULL) {
+        return lane_subs_deadline(lane);
+    }
     if (!lane->settling && !lane->counting) {
         at = earlier(at, lane->renew_at_ms);
         if (lane_has_done_prefix(lane)) {
@@ -365,6 +408,9 @@ void lane_set_route(struct lane *lane, lane_route_fn *route, void *arg)
 {
     lane->config.route = route;
     lane->config.route_arg = arg;
+    if (lane->subs != NULL) {
+        lane->subs->tidy_at_ms = 0; /* takes the routes down */
+    }
 }
 
 uint64_t lane_renew_at(const struct lane *lane)

@@ -17,6 +17,12 @@
  * most one delivery of a key is open (ordering: key). Nothing is sent after
  * the lease's own deadline. At most max_in_flight events are sent and not
  * settled, which bounds the duplicates of a crash.
+ *
+ * With subscriptions the log is expanded into rows of outbox.delivery, by the store
+ * and in one transaction with the cursor; the lane then takes rows that may go, as
+ * fast as each endpoint may be sent to, and writes down how they ended:
+ *
+ *   window of the log -> rows -> take -> ready -> adapter -> end
  */
 #ifndef DISPATCH_LANE_H
 #define DISPATCH_LANE_H
@@ -36,10 +42,11 @@ typedef bool lane_route_fn(void *arg, struct rider_bytes type,
                            struct rider_bytes aggregate_id);
 
 struct lane_config {
-    const char *name;  /* of the destination; borrowed */
-    uint32_t envelope; /* enum rider_envelope */
-    bool ordered;      /* one open delivery per key */
-    bool hold_dead;    /* a dead event holds its key */
+    const char *name;   /* of the destination; borrowed */
+    uint32_t envelope;  /* enum rider_envelope */
+    bool ordered;       /* one open delivery per key */
+    bool hold_dead;     /* a dead event holds its key */
+    bool subscriptions; /* each event goes to those who have asked for it */
     uint64_t retry_initial_ms, retry_max_ms;
     uint32_t max_attempts;
     size_t max_in_flight;

@@ -7,6 +7,8 @@
  *   lane_send.c    ready queue to the adapter, completions back
  *   lane_settle.c  cursor, parked rows, held keys
  *   lane_held.c    held keys as the database counts them
+ *   lane_subs.c    with subscriptions, in the place of reading: expand, list, take
+ *   lane_subs_end.c  with subscriptions, in the place of settling
  */
 #ifndef DISPATCH_LANE_INTERNAL_H
 #define DISPATCH_LANE_INTERNAL_H
@@ -28,6 +30,8 @@
 #define LANE_RENEW_MAX_MS 4000 /* so that a cause is in the database in time */
 #define LANE_RECOUNT_MS   10000
 #define LANE_NEVER        UINT64_MAX
+
+struct lane_subs;
 
 /** A position in the log: settled, or read, up to here. */
 struct position {
@@ -91,6 +95,8 @@ struct lane {
     struct delivery_queue being_written;
     struct lane_row *row_scratch;
     size_t row_scratch_cap;
+
+    struct lane_subs *subs; /* NULL: a destination without subscriptions */
 };
 
 void position_set(struct position *p, struct snapshot *snap, struct snapshot *win,
@@ -130,6 +136,13 @@ bool lane_has_done_prefix(const struct lane *lane);
 void lane_end_delivered(struct lane *lane, struct delivery *d);
 /** Takes ownership of `park`. */
 void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park);
+/** Another process has the lane: sends nothing more. */
+void lane_fenced_off(struct lane *lane);
+/** Frees the batches of rows that are all written. */
+void lane_free_rows_batches(struct lane *lane);
+/** The delivery has ended; its batch counts it. */
+void lane_mark_done(struct delivery *d);
+
 /* lane_held.c */
 void lane_recount_step(struct lane *lane);
 void lane_on_held(void *arg, const struct lane_key *key, uint32_t rows,

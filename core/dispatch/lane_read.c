@@ -11,6 +11,7 @@
  * or the cursor when there is none.
  */
 #include "dispatch/lane_internal.h"
+#include "dispatch/lane_subs.h"
 
 #include <string.h>
 
@@ -53,7 +54,7 @@ void lane_drop_batches(struct lane *lane)
 {
     destroy_list(lane->first);
     destroy_list(lane->rows);
-    batch_destroy(lane->incoming);
+    destroy_list(lane->incoming);
     lane->first = lane->last = lane->rows = lane->incoming = NULL;
     lane->ended = lane->being_written = (struct delivery_queue){NULL, NULL, 0};
     ready_queue_clear(&lane->ready);
@@ -193,6 +194,10 @@ static bool accept_due(struct lane *lane, const struct event_row *row)
 bool lane_on_row(void *arg, enum lane_read_kind kind, const struct event_row *row)
 {
     struct lane *lane = arg;
+
+    if (kind == READ_SUBS) {
+        return lane_subs_on_row(lane, row);
+    }
 
     if (!lane->reading || lane->incoming == NULL ||
         lane->incoming->n == lane->incoming->cap) {
@@ -346,13 +351,17 @@ void lane_on_read_end(void *arg, const struct lane_read_end *end)
     struct batch *b = lane->incoming;
 
     lane->reading = false;
-    lane->incoming = NULL;
     lane_tick(lane);
+    if (end->kind == READ_SUBS && lane->phase == LANE_RUNNING) {
+        lane_subs_on_taken(lane, end);
+        return;
+    }
+    lane->incoming = NULL;
     if (b == NULL) {
         return; /* asked for before the lane started over */
     }
     if (lane->phase != LANE_RUNNING) {
-        batch_destroy(b);
+        destroy_list(b);
         return;
     }
     if (end->kind == READ_DUE) {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "dispatch/cause.h"
+#include "dispatch/lane_subs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ void lane_admit(struct lane *lane, struct delivery *d)
         lane_end_delivered(lane, d);
         return;
     }
-    if (!lane->config.ordered) {
+    if (!lane->config.ordered || lane->subs != NULL) {
         make_ready(lane, d);
         return;
     }
@@ -173,7 +174,7 @@ bool lane_has_gap(struct lane *lane)
 {
     const struct delivery *next = ready_queue_peek(&lane->ready);
 
-    return next != NULL && next->order < lane->sent_order &&
+    return lane->subs == NULL && next != NULL && next->order < lane->sent_order &&
            lane->breaker.state == BREAKER_CLOSED && lane->now_ms < lane->send_until_ms;
 }
 
@@ -389,12 +390,47 @@ static void violation(struct lane *lane, size_t n)
     }
 }
 
+static void observe(struct lane *lane, const struct delivery *d, int64_t wall_us)
+{
+    histogram_observe(lane->ports.stats->commit_to_accept,
+                      (double)(wall_us - d->event.occurred_at_us) / 1e6);
+}
+
+static void count_delivered(struct lane *lane, size_t n)
+{
+    struct lane_stats *stats = lane->ports.stats;
+
+    atomic_fetch_add_explicit(&stats->delivered, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&stats->attempts[RIDER_DELIVERED], n,
+                              memory_order_relaxed);
+    atomic_store_explicit(&stats->last_progress_ms, lane->now_ms, memory_order_relaxed);
+}
+
+/* Of a delivery to a subscription, which ends in its own way. */
+static void take_attempt(struct lane *lane, struct delivery *d,
+                         const struct inbox_failure *f)
+{
+    if (f->outcome == RIDER_DELIVERED) {
+        observe(lane, d, lane->ports.wall_us(lane->ports.clock_arg));
+        count_delivered(lane, 1);
+    } else if (f->outcome != RIDER_UNAVAILABLE || f->attempt != NULL) {
+        count_failure(lane, f);
+    }
+    if (lane->phase != LANE_QUIESCING) {
+        lane_subs_completed(lane, d, f);
+    }
+}
+
 static void take_failure(struct lane *lane, const struct inbox_failure *f)
 {
     struct delivery *d = tickets_close(lane->tickets, f->ticket);
 
     if (d == NULL) {
         violation(lane, 1);
+        return;
+    }
+    if (d->to != NULL) {
+        take_attempt(lane, d, f);
         return;
     }
     count_failure(lane, f);
@@ -408,15 +444,8 @@ static void take_failure(struct lane *lane, const struct inbox_failure *f)
     }
 }
 
-static void observe(struct lane *lane, const struct delivery *d, int64_t wall_us)
-{
-    histogram_observe(lane->ports.stats->commit_to_accept,
-                      (double)(wall_us - d->event.occurred_at_us) / 1e6);
-}
-
 static void take_delivered(struct lane *lane, const uint64_t *tickets, size_t n)
 {
-    struct lane_stats *stats = lane->ports.stats;
     int64_t wall_us = lane->ports.wall_us(lane->ports.clock_arg);
     enum breaker_state before = lane->breaker.state;
     size_t good = 0;
@@ -425,6 +454,10 @@ static void take_delivered(struct lane *lane, const uint64_t *tickets, size_t n)
         struct delivery *d = tickets_close(lane->tickets, tickets[i]);
         if (d == NULL) {
             violation(lane, 1);
+            continue;
+        }
+        if (d->to != NULL) {
+            take_attempt(lane, d, &(struct inbox_failure){.outcome = RIDER_DELIVERED});
             continue;
         }
         good++;
@@ -442,10 +475,7 @@ static void take_delivered(struct lane *lane, const uint64_t *tickets, size_t n)
         log_info(lane->config.name, "destination.recovered",
                  "destination takes events again");
     }
-    atomic_fetch_add_explicit(&stats->delivered, good, memory_order_relaxed);
-    atomic_fetch_add_explicit(&stats->attempts[RIDER_DELIVERED], good,
-                              memory_order_relaxed);
-    atomic_store_explicit(&stats->last_progress_ms, lane->now_ms, memory_order_relaxed);
+    count_delivered(lane, good);
 }
 
 void lane_drain_inbox(struct lane *lane)

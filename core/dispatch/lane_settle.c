@@ -23,7 +23,7 @@
 
 /* ---- deliveries that end ------------------------------------------------ */
 
-static void mark_done(struct delivery *d)
+void lane_mark_done(struct delivery *d)
 {
     struct batch *b = d->batch;
 
@@ -69,7 +69,7 @@ static bool hold(struct lane *lane, const struct delivery *d, const struct park 
 static void end_row(struct lane *lane, struct delivery *d, struct park *park)
 {
     d->park = park;
-    mark_done(d);
+    lane_mark_done(d);
     delivery_queue_push(&lane->ended, d);
     if (d->in_gate) {
         lane_release_key(lane, d->key);
@@ -79,7 +79,7 @@ static void end_row(struct lane *lane, struct delivery *d, struct park *park)
 void lane_end_delivered(struct lane *lane, struct delivery *d)
 {
     if (d->batch->kind == BATCH_WINDOW) {
-        mark_done(d);
+        lane_mark_done(d);
         if (d->in_gate) {
             lane_release_key(lane, d->key);
         }
@@ -112,7 +112,7 @@ void lane_end_parked(struct lane *lane, struct delivery *d, struct park *park)
         return;
     }
     d->park = park;
-    mark_done(d);
+    lane_mark_done(d);
     if (in_gate && holds) {
         lane_release_key(lane, d->key); /* finds the key held: parks what waits */
     }
@@ -316,7 +316,7 @@ static bool is_at_work(const struct lane *lane)
     return lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING;
 }
 
-static void fenced_off(struct lane *lane)
+void lane_fenced_off(struct lane *lane)
 {
     atomic_fetch_add_explicit(&lane->ports.stats->fenced, 1, memory_order_relaxed);
     log_warn(lane->config.name, "lane.fenced",
@@ -338,7 +338,7 @@ void lane_on_settled(void *arg, enum lane_grant grant)
     lane_tick(lane);
     lane->settle_at_ms = lane->asked_ms + LANE_SETTLE_MS;
     if (grant == LANE_FENCED) {
-        fenced_off(lane);
+        lane_fenced_off(lane);
         return;
     }
     lane->send_until_ms =
@@ -464,7 +464,7 @@ static void key_after_row(struct lane *lane, const struct delivery *d)
     }
 }
 
-static void free_rows_batches(struct lane *lane)
+void lane_free_rows_batches(struct lane *lane)
 {
     struct batch **link = &lane->rows;
 
@@ -493,7 +493,7 @@ void lane_on_rows_written(void *arg, bool fenced)
     }
     lane_tick(lane);
     if (fenced) {
-        fenced_off(lane);
+        lane_fenced_off(lane);
         return;
     }
     while ((d = delivery_queue_pop(&lane->being_written)) != NULL) {
@@ -504,7 +504,7 @@ void lane_on_rows_written(void *arg, bool fenced)
         lane->rows_open--;
         d->batch->unwritten--;
     }
-    free_rows_batches(lane);
+    lane_free_rows_batches(lane);
 }
 
 void lane_settle_step(struct lane *lane)

@@ -6,6 +6,9 @@
  * order in which they were made, by the functions of struct lane_store_events,
  * or all of them are void after lost(). core/outbox implements this over
  * libpq; tests implement it in memory.
+ *
+ * A lane with subscriptions asks other things than one without: it expands the log
+ * into rows, takes rows that may be sent, and ends them.
  * Thread: all calls in both directions are the lane's thread.
  */
 #ifndef DISPATCH_LANE_STORE_H
@@ -15,6 +18,7 @@
 #include "dispatch/delivery.h"
 #include "dispatch/event_row.h"
 #include "dispatch/held_keys.h"
+#include "dispatch/pace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +39,8 @@ struct lane_claim {
 enum lane_read_kind {
     READ_WINDOW, /* open a window behind `snap` */
     READ_PAGE,   /* next page of the open window */
-    READ_DUE     /* rows of outbox.delivery that are due, heads of their keys only */
+    READ_DUE,    /* rows of outbox.delivery that are due, heads of their keys only */
+    READ_SUBS    /* rows that take() asked for, those of a subscription in a row */
 };
 
 struct lane_read {
@@ -78,6 +83,57 @@ enum lane_grant {
     LANE_PAUSED  /* written; an operator wants the lane to stand still */
 };
 
+/** What a subscription's owner wants, and what is known of its endpoint. */
+struct lane_sub {
+    int64_t number;
+    bool sendable;       /* active, and not waiting for its past */
+    bool pending;        /* PENDING rows wait */
+    int64_t retry_in_ms; /* until the earliest RETRY row is due; negative: none */
+    struct pace_limits limits;
+    int64_t throttled_ms; /* nothing is to be sent for so long; 0: nothing known */
+    bool failing;
+};
+
+/** The page that was expanded. */
+struct lane_expanded {
+    enum lane_grant grant;
+    size_t events;
+    bool more;
+};
+
+/** How many rows of one subscription are wanted, and those that are in memory. */
+struct lane_want {
+    int64_t number;
+    size_t room;
+    const int64_t *busy; /* their seq */
+    size_t n_busy;
+};
+
+/** How one delivery to a subscription ended; strings are owned by whoever made it. */
+struct lane_end {
+    int64_t seq, subscription;
+    struct park park; /* RETRY, DEAD or DELIVERED */
+    uint32_t setbacks, asked;
+    uint64_t retry_after_ms;
+    char trigger[TRIGGER_MAX];
+    bool tried; /* the members below are set */
+    uint32_t outcome;
+    int32_t remote_code;
+    struct rider_attempt attempt;
+    char remote[64];
+    char *response; /* NUL-terminated; NULL: none was kept */
+};
+
+/** What was heard of one endpoint. */
+struct lane_health {
+    int64_t number;
+    bool ok;
+    uint64_t failures;
+    uint64_t throttle_ms;
+    uint32_t cause;
+    const char *error;
+};
+
 struct lane_store_events {
     void (*connected)(void *arg);
     /** Every open request is void; the store reconnects by itself. */
@@ -93,6 +149,15 @@ struct lane_store_events {
     void (*released)(void *arg);
     /** The cursors fit this cluster now: claim again. */
     void (*rebased)(void *arg);
+
+    /* Of a lane with subscriptions. */
+    /** The subscription has new PENDING rows, by an expand() or an end(). */
+    void (*rows_made)(void *arg, int64_t subscription);
+    void (*expanded)(void *arg, const struct lane_expanded *page);
+    /** One call for each with open rows, then one with NULL. */
+    void (*sub)(void *arg, const struct lane_sub *sub);
+    void (*ended)(void *arg, bool fenced);
+    void (*tidied)(void *arg, bool fenced);
 };
 
 struct lane_store;
@@ -113,6 +178,21 @@ struct lane_store_ops {
     void (*release)(struct lane_store *s);
     /** Fits all cursors to the cluster that the outbox is in now. */
     void (*rebase)(struct lane_store *s);
+
+    /* Of a lane with subscriptions. */
+    /** Makes rows of at most `limit` events and moves the cursor over them; with
+     *  `cursor` also renews the lease and writes down its cause and error. */
+    void (*expand)(struct lane_store *s, size_t limit,
+                   const struct lane_cursor *cursor);
+    /** Asks which subscriptions have open rows; answered by sub(). */
+    void (*list_subs)(struct lane_store *s);
+    /** Reads rows that may be sent; answered by row() and read_end(). */
+    void (*take)(struct lane_store *s, const struct lane_want *wants, size_t n);
+    /** Writes ends and health, all or nothing. */
+    void (*end)(struct lane_store *s, const struct lane_end *const *ends, size_t n,
+                const struct lane_health *health, size_t n_health);
+    /** Lets go what an operator, a crash or a rebase has left behind. */
+    void (*tidy)(struct lane_store *s);
 };
 
 struct lane_store {

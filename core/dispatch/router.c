@@ -134,3 +134,35 @@ bool router_wants(void *arg, struct rider_bytes type, struct rider_bytes aggrega
     }
     return false;
 }
+
+/* Of a list that is NULL: one glob, which takes everything. */
+static size_t count(char *const *globs)
+{
+    size_t n = 0;
+
+    while (globs != NULL && globs[n] != NULL) {
+        n++;
+    }
+    return globs == NULL ? 1 : n;
+}
+
+static const char *glob_at(char *const *globs, size_t i)
+{
+    return globs == NULL ? "*" : globs[i];
+}
+
+void router_each_pair(const struct router *r,
+                      void (*fn)(void *arg, const char *type,
+                                 const char *aggregate_type),
+                      void *arg)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        char *const *types = r->rules[i].types;
+        size_t n = count(types);
+        size_t m = count(r->rules[i].aggregate_types);
+
+        for (size_t k = 0; k < n * m; k++) {
+            fn(arg, glob_at(types, k / m), glob_at(r->rules[i].aggregate_types, k % m));
+        }
+    }
+}

@@ -31,4 +31,11 @@ void router_destroy(struct router *r);
 bool router_wants(void *arg, struct rider_bytes type, struct rider_bytes aggregate_type,
                   struct rider_bytes aggregate_id);
 
+/** Calls `fn` for pairs of globs: an event fits one of them exactly if a rule matches
+ *  it. The texts live as long as the router. */
+void router_each_pair(const struct router *r,
+                      void (*fn)(void *arg, const char *type,
+                                 const char *aggregate_type),
+                      void *arg);
+
 #endif

@@ -14,7 +14,8 @@
 
 #include <libpq-fe.h>
 
-#define EVENT_MAX_HEADERS 64
+#define EVENT_MAX_HEADERS  64
+#define EVENT_COLUMN_COUNT 9 /* what follows them is the reader's own */
 
 struct event_scratch; /* keeps the parsed headers of the last row */
 

@@ -13,61 +13,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "outbox/event_decode.h"
+#include "outbox/lane_pg_internal.h"
 #include "outbox/lane_sql.h"
-#include "outbox/pg_pipe.h"
-#include "outbox/row_arrays.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_MAX 24
-
-enum request {
-    REQ_ENSURE,
-    REQ_FIND,
-    REQ_CLAIM,
-    REQ_HELD,
-    REQ_READ,
-    REQ_SETTLE,
-    REQ_WRITE,
-    REQ_PROMOTE,
-    REQ_RELEASE,
-    REQ_NO_LIMIT,
-    REQ_REBASE
-};
-
-struct lane_pg {
-    struct lane_store store; /* first: a store pointer is a lane_pg pointer */
-    struct lane_pg_config config;
-    struct pg_pipe *pipe;
-    struct event_scratch *scratch;
-    char lane[NUMBER_MAX], token[NUMBER_MAX], lease[NUMBER_MAX];
-    struct log_limit complaints;
-    bool was_lost;
-    bool write_fenced; /* the first half of a write found no lane */
-
-    /* the read under way */
-    enum lane_read_kind kind;
-    size_t limit, seen, rows;
-    bool refused;
-    char *win;
-
-    struct row_arrays arrays;
-    struct rider_header
-        headers[EVENT_MAX_HEADERS + 4]; /* of the last dead letter read */
-    char attempts[NUMBER_MAX];
-};
-
 static struct lane_pg *from_store(struct lane_store *s)
 {
     return (struct lane_pg *)s;
 }
 
-static void send(struct lane_pg *pg, enum request request, const char *statement,
-                 const char *const *params, int n_params)
+void lane_pg_send(struct lane_pg *pg, enum request request, const char *statement,
+                  const char *const *params, int n_params)
 {
     pg_pipe_send(pg->pipe, &(struct pg_request){
                                .request = (int)request,
@@ -85,7 +45,7 @@ static void op_claim(struct lane_store *s)
     struct lane_pg *pg = from_store(s);
     const char *const params[] = {pg->lane, pg->config.owner, pg->lease};
 
-    send(pg, REQ_CLAIM, "claim", params, 3);
+    lane_pg_send(pg, REQ_CLAIM, "claim", params, 3);
 }
 
 static const char *holding_states(const struct lane_pg *pg)
@@ -99,7 +59,7 @@ static void op_load_held(struct lane_store *s)
     struct lane_pg *pg = from_store(s);
     const char *const params[] = {pg->lane, holding_states(pg)};
 
-    send(pg, REQ_HELD, "held", params, 2);
+    lane_pg_send(pg, REQ_HELD, "held", params, 2);
 }
 
 static void op_read(struct lane_store *s, const struct lane_read *read)
@@ -115,18 +75,18 @@ static void op_read(struct lane_store *s, const struct lane_read *read)
     if (read->kind == READ_DUE) {
         const char *const params[] = {pg->lane, holding_states(pg)};
         pg->limit = 256;
-        send(pg, REQ_READ, "due", params, 2);
+        lane_pg_send(pg, REQ_READ, "due", params, 2);
     } else if (read->kind == READ_WINDOW) {
         const char *const params[] = {read->snap};
-        send(pg, REQ_READ, lane_sql_window(read->limit, &pg->limit), params, 1);
+        lane_pg_send(pg, REQ_READ, lane_sql_window(read->limit, &pg->limit), params, 1);
     } else {
         const char *const params[] = {after, read->snap, read->win};
         (void)snprintf(after, sizeof(after), "%" PRId64, read->after_seq);
-        send(pg, REQ_READ, lane_sql_page(read->limit, &pg->limit), params, 3);
+        lane_pg_send(pg, REQ_READ, lane_sql_page(read->limit, &pg->limit), params, 3);
     }
 }
 
-static void fail_memory(struct lane_pg *pg)
+void lane_pg_fail_memory(struct lane_pg *pg)
 {
     const struct rider_error why = {RIDER_E_NOMEM, "out of memory"};
 
@@ -146,12 +106,12 @@ static void op_settle(struct lane_store *s, const struct lane_cursor *cursor,
     (void)snprintf(win_seq, sizeof(win_seq), "%" PRId64, cursor->win_seq);
     (void)snprintf(sent_seq, sizeof(sent_seq), "%" PRId64, cursor->sent_seq);
     if (n == 0) {
-        send(pg, REQ_SETTLE, "settle", params, 9);
+        lane_pg_send(pg, REQ_SETTLE, "settle", params, 9);
     } else if (row_arrays_fill_rows(&pg->arrays, rows, n, params + 9)) {
         params[9 + ROW_ARRAYS] = pg->config.dead_letter;
-        send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS + 1);
+        lane_pg_send(pg, REQ_SETTLE, "settle_park", params, 9 + ROW_ARRAYS + 1);
     } else {
-        fail_memory(pg);
+        lane_pg_fail_memory(pg);
     }
 }
 
@@ -160,11 +120,11 @@ static void send_promote(struct lane_pg *pg, const struct lane_key *keys, size_t
     const char *params[2 + KEY_ARRAYS + 1] = {pg->lane, pg->token};
 
     if (!row_arrays_fill_keys(&pg->arrays, keys, n, params + 2)) {
-        fail_memory(pg);
+        lane_pg_fail_memory(pg);
         return;
     }
     params[2 + KEY_ARRAYS] = holding_states(pg);
-    send(pg, REQ_PROMOTE, "promote", params, 2 + KEY_ARRAYS + 1);
+    lane_pg_send(pg, REQ_PROMOTE, "promote", params, 2 + KEY_ARRAYS + 1);
 }
 
 static void op_write_rows(struct lane_store *s, const struct lane_row *rows, size_t n,
@@ -174,7 +134,7 @@ static void op_write_rows(struct lane_store *s, const struct lane_row *rows, siz
     const char *params[2 + ROW_ARRAYS + 1] = {pg->lane, pg->token};
 
     if (!row_arrays_fill_rows(&pg->arrays, rows, n, params + 2)) {
-        fail_memory(pg);
+        lane_pg_fail_memory(pg);
         return;
     }
     pg->write_fenced = false;
@@ -194,7 +154,7 @@ static void op_release(struct lane_store *s)
     struct lane_pg *pg = from_store(s);
     const char *const params[] = {pg->lane, pg->config.owner};
 
-    send(pg, REQ_RELEASE, "release", params, 2);
+    lane_pg_send(pg, REQ_RELEASE, "release", params, 2);
 }
 
 static void op_rebase(struct lane_store *s)
@@ -205,7 +165,7 @@ static void op_rebase(struct lane_store *s)
     pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_NO_LIMIT,
                                                 .statement = "no_limit",
                                                 .joined = true});
-    send(pg, REQ_REBASE, "rebase", NULL, 0);
+    lane_pg_send(pg, REQ_REBASE, "rebase", NULL, 0);
 }
 
 static const struct lane_store_ops store_ops = {
@@ -216,6 +176,11 @@ static const struct lane_store_ops store_ops = {
     .write_rows = op_write_rows,
     .release = op_release,
     .rebase = op_rebase,
+    .expand = lane_subs_pg_expand,
+    .list_subs = lane_subs_pg_list,
+    .take = lane_subs_pg_take,
+    .end = lane_subs_pg_end,
+    .tidy = lane_subs_pg_tidy,
 };
 
 /* ---- answers ---------------------------------------------------------------- */
@@ -231,8 +196,8 @@ static void on_ready(void *arg)
     (void)snprintf(parts, sizeof(parts), "%d", pg->config.parts);
 
     (void)snprintf(part, sizeof(part), "%d", pg->config.part);
-    send(pg, REQ_ENSURE, "ensure", params, 4);
-    send(pg, REQ_FIND, "find", params, 2);
+    lane_pg_send(pg, REQ_ENSURE, "ensure", params, 4);
+    lane_pg_send(pg, REQ_FIND, "find", params, 2);
 }
 
 static void on_lost(void *arg, const struct rider_error *why, uint64_t next_ms)
@@ -249,9 +214,9 @@ static void on_lost(void *arg, const struct rider_error *why, uint64_t next_ms)
     pg->store.events->lost(pg->store.events_arg, why);
 }
 
-static bool bool_at(const PGresult *res, int column)
+bool lane_pg_bool_at(const PGresult *res, int row, int column)
 {
-    return PQgetlength(res, 0, column) == 1 && PQgetvalue(res, 0, column)[0] != 0;
+    return PQgetlength(res, row, column) == 1 && PQgetvalue(res, row, column)[0] != 0;
 }
 
 static void found(struct lane_pg *pg, const PGresult *res)
@@ -274,7 +239,7 @@ static void found(struct lane_pg *pg, const PGresult *res)
         pg_pipe_fail(pg->pipe, &why);
         return;
     }
-    if (!bool_at(res, 3)) {
+    if (!lane_pg_bool_at(res, 0, 3)) {
         (void)rider_fail(
             &why, RIDER_E_CONFIG,
             "a connection pooler (pgbouncer?) drops the session's settings: "
@@ -314,7 +279,7 @@ static void claimed(struct lane_pg *pg, const PGresult *res)
         return;
     }
     struct lane_claim claim = {
-        .ours = bool_at(res, 0),
+        .ours = lane_pg_bool_at(res, 0, 0),
         .owner = text_at(res, 1),
         .state = text_at(res, 2),
         .lease_left_ms = event_decode_int(res, 0, 3),
@@ -322,7 +287,7 @@ static void claimed(struct lane_pg *pg, const PGresult *res)
         .snap = text_at(res, 5),
         .win = text_at(res, 6),
         .win_seq = event_decode_int(res, 0, 7),
-        .needs_rebase = bool_at(res, 8),
+        .needs_rebase = lane_pg_bool_at(res, 0, 8),
     };
     if (claim.ours) {
         (void)snprintf(pg->token, sizeof(pg->token), "%" PRId64, claim.token);
@@ -387,7 +352,12 @@ static void one_event(struct lane_pg *pg, const PGresult *res, int r)
         pg_pipe_fail(pg->pipe, &err);
         return;
     }
-    if (pg->kind == READ_DUE) {
+    if (pg->kind == READ_SUBS) {
+        if (!target_decode(res, r, EVENT_COLUMN_COUNT, pg->targets, &row)) {
+            lane_pg_fail_memory(pg);
+            return;
+        }
+    } else if (pg->kind == READ_DUE) {
         row.subscription = event_decode_int(res, r, 9);
         row.attempts = (uint32_t)event_decode_int(res, r, 10);
         if (row.subscription < 0) {
@@ -424,48 +394,60 @@ static void read_end(struct lane_pg *pg, const PGresult *res)
     pg->store.events->read_end(pg->store.events_arg, &end);
 }
 
+static void settled(struct lane_pg *pg, const PGresult *res)
+{
+    enum lane_grant grant = lane_pg_bool_at(res, 0, 0) ? LANE_PAUSED : LANE_KEPT;
+
+    pg->store.events->settled(pg->store.events_arg,
+                              PQntuples(res) == 0 ? LANE_FENCED : grant);
+}
+
+static void written(struct lane_pg *pg, const PGresult *res)
+{
+    pg->write_fenced = PQntuples(res) == 0;
+}
+
+static void promoted(struct lane_pg *pg, const PGresult *res)
+{
+    pg->store.events->rows_written(pg->store.events_arg,
+                                   PQntuples(res) == 0 || pg->write_fenced);
+}
+
+static void released(struct lane_pg *pg, const PGresult *res)
+{
+    (void)res;
+    pg->store.events->released(pg->store.events_arg);
+}
+
+static void rebased(struct lane_pg *pg, const PGresult *res)
+{
+    (void)res;
+    log_info(pg->config.destination, "lane.rebased", "cursors fit this cluster now");
+    pg->store.events->rebased(pg->store.events_arg);
+}
+
 static void on_done(void *arg, int request, const PGresult *res)
 {
-    struct lane_pg *pg = arg;
-    const struct lane_store_events *events = pg->store.events;
-    bool fenced = PQntuples(res) == 0;
+    static void (*const answers[REQUESTS])(struct lane_pg * pg, const PGresult *res) = {
+        [REQ_ENSURE] = NULL,
+        [REQ_FIND] = found,
+        [REQ_CLAIM] = claimed,
+        [REQ_HELD] = held,
+        [REQ_READ] = read_end,
+        [REQ_SETTLE] = settled,
+        [REQ_WRITE] = written,
+        [REQ_PROMOTE] = promoted,
+        [REQ_RELEASE] = released,
+        [REQ_NO_LIMIT] = NULL,
+        [REQ_REBASE] = rebased,
+        [REQ_EXPAND] = lane_subs_pg_expanded,
+        [REQ_LIST] = lane_subs_pg_listed,
+        [REQ_END] = lane_subs_pg_ended,
+        [REQ_TIDY] = lane_subs_pg_tidied,
+    };
 
-    switch ((enum request)request) {
-    case REQ_ENSURE:
-        break;
-    case REQ_FIND:
-        found(pg, res);
-        break;
-    case REQ_CLAIM:
-        claimed(pg, res);
-        break;
-    case REQ_HELD:
-        held(pg, res);
-        break;
-    case REQ_READ:
-        read_end(pg, res);
-        break;
-    case REQ_SETTLE:
-        events->settled(pg->store.events_arg, fenced            ? LANE_FENCED
-                                              : bool_at(res, 0) ? LANE_PAUSED
-                                                                : LANE_KEPT);
-        break;
-    case REQ_WRITE:
-        pg->write_fenced = fenced;
-        break;
-    case REQ_PROMOTE:
-        events->rows_written(pg->store.events_arg, fenced || pg->write_fenced);
-        break;
-    case REQ_RELEASE:
-        events->released(pg->store.events_arg);
-        break;
-    case REQ_NO_LIMIT:
-        break;
-    case REQ_REBASE:
-        log_info(pg->config.destination, "lane.rebased",
-                 "cursors fit this cluster now");
-        events->rebased(pg->store.events_arg);
-        break;
+    if (answers[request] != NULL) {
+        answers[request](arg, res);
     }
 }
 
@@ -486,6 +468,10 @@ int lane_pg_create(const struct lane_pg_config *config, struct lane_pg **ret,
     pg->config = *config;
     (void)snprintf(pg->lease, sizeof(pg->lease), "%" PRIu64, config->lease_ms);
     row_arrays_init(&pg->arrays);
+    pg_array_init(&pg->types);
+    pg_array_init(&pg->aggregates);
+    pg->json = buf_make(JSON_MAX);
+    pg->health = buf_make(JSON_MAX);
     struct pg_pipe_config pipe = {
         .dsn = config->dsn,
         .application_name = config->owner,
@@ -495,7 +481,8 @@ int lane_pg_create(const struct lane_pg_config *config, struct lane_pg **ret,
     };
     int rc = pg_pipe_create(&pipe, &pg->pipe, err);
     pg->scratch = event_scratch_create();
-    if (rc != 0 || pg->scratch == NULL) {
+    pg->targets = target_scratch_create(config->key_ring, config->signing_key);
+    if (rc != 0 || pg->scratch == NULL || pg->targets == NULL) {
         lane_pg_destroy(pg);
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
@@ -510,6 +497,11 @@ void lane_pg_destroy(struct lane_pg *pg)
     }
     pg_pipe_destroy(pg->pipe);
     event_scratch_destroy(pg->scratch);
+    target_scratch_destroy(pg->targets);
+    pg_array_done(&pg->types);
+    pg_array_done(&pg->aggregates);
+    buf_done(&pg->json);
+    buf_done(&pg->health);
     row_arrays_done(&pg->arrays);
     free(pg->win);
     free(pg);
@@ -518,6 +510,11 @@ void lane_pg_destroy(struct lane_pg *pg)
 struct lane_store *lane_pg_store(struct lane_pg *pg)
 {
     return &pg->store;
+}
+
+void lane_pg_set_router(struct lane_pg *pg, const struct router *router)
+{
+    pg->router = router;
 }
 
 void lane_pg_step(struct lane_pg *pg, uint64_t now_ms)

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "dispatch/lane_store.h"
+#include "dispatch/router.h"
+#include "webhooks/key_ring.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +28,11 @@ struct lane_pg_config {
     const char *owner;   /* unique per process start; borrowed */
     uint64_t lease_ms;
     int schema_version; /* the one this program needs */
+
+    /* with subscriptions */
+    bool subscriptions;
+    const struct key_ring *key_ring; /* borrowed */
+    const char *signing_key;         /* whsk_ text for v1a, or NULL; borrowed */
 };
 
 struct lane_pg;
@@ -37,6 +44,10 @@ void lane_pg_destroy(struct lane_pg *pg);
 
 /** The port to hand to lane_create(). Lives as long as the store. */
 struct lane_store *lane_pg_store(struct lane_pg *pg);
+
+/** With subscriptions: what leads to the destination, borrowed until the next call. The
+ *  database learns of it at the lane's next tidy(). */
+void lane_pg_set_router(struct lane_pg *pg, const struct router *router);
 
 /** Connects, sends, receives; calls the lane's events. */
 void lane_pg_step(struct lane_pg *pg, uint64_t now_ms);

@@ -73,6 +73,35 @@
     "  JOIN outbox.lane dl ON dl.destination = " destination " AND dl.part = 0 "     \
     "  WHERE f.state = 'DEAD' ON CONFLICT DO NOTHING"
 
+/* The rows of a subscription that may go: no earlier row of their key is open. */
+#define SUB_ROWS(state, order)                                                        \
+    "(SELECT d.* FROM outbox.delivery d WHERE d.lane = $1::int AND d.subscription = " \
+    "w.s "                                                                            \
+    "AND d.subscription > 0 AND " state " AND d.seq <> ALL (w.b) "                    \
+    "AND (s.ordering = 'none' OR NOT EXISTS (SELECT FROM outbox.delivery y "          \
+    "WHERE y.lane = d.lane AND y.subscription = d.subscription "                      \
+    "AND y.aggregate_type = d.aggregate_type AND y.aggregate_id = d.aggregate_id "    \
+    "AND y.seq < d.seq AND y.state NOT IN ('DELIVERED', 'DISCARDED') "                \
+    "AND ($3::bool OR y.state <> 'DEAD'))) ORDER BY " order " LIMIT w.n)"
+
+/* Read by target_decode.c. */
+#define TARGET_COLUMNS                                                               \
+    "d.subscription, d.attempts, d.setbacks, d.asked, d.trigger, "                   \
+    "(extract(epoch FROM d.updated_at) * 1000000)::bigint, s.id, s.url, k.secrets, " \
+    "s.headers, s.timeout_ms, s.keep_responses, array_to_string(s.retry_schedule, "  \
+    "','), "                                                                         \
+    "s.ca_ref, s.cert_ref, 'v1a' = ANY (s.signatures)"
+
+/* Every subscription with rows in one state, by hops over an index that has them side
+ * by side. */
+#define SUBS_WITH(name, state)                                                      \
+    name " (s) AS (SELECT min(d.subscription) FROM outbox.delivery d "              \
+         "WHERE d.lane = $1::int AND d.state = '" state "' AND d.subscription > 0 " \
+         "UNION ALL SELECT (SELECT min(d.subscription) FROM outbox.delivery d "     \
+         "WHERE d.lane = $1::int AND d.state = '" state "' AND d.subscription > 0 " \
+         "AND d.subscription > " name ".s) FROM " name " WHERE " name               \
+         ".s IS NOT NULL)"
+
 #define DUE_COLUMNS "d.seq, d.subscription, d.attempts, d.next_attempt_at"
 
 static const struct pg_statement statements[] = {
@@ -127,10 +156,11 @@ static const struct pg_statement statements[] = {
      "SELECT " EVENT_COLUMNS ", d.subscription, d.attempts, x.destination, y.cause, "
      "y.last_error, y.attempts FROM ("
      "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
+     "AND d.subscription <= 0 "
      "AND d.state = 'RETRY' AND d.next_attempt_at <= now() AND " NO_EARLIER_ROW
      " ORDER BY d.next_attempt_at LIMIT 256) UNION ALL "
      "(SELECT " DUE_COLUMNS " FROM outbox.delivery d WHERE d.lane = $1::int "
-     "AND d.state = 'PENDING' AND " NO_EARLIER_ROW
+     "AND d.subscription <= 0 AND d.state = 'PENDING' AND " NO_EARLIER_ROW
      " ORDER BY d.seq, d.subscription LIMIT 256)) d "
      "JOIN outbox.event e ON e.seq = d.seq "
      "LEFT JOIN outbox.lane x ON x.lane = -d.subscription "
@@ -187,6 +217,49 @@ static const struct pg_statement statements[] = {
      "'DISCARDED') "
      "    AND y.state = ANY ($6::text[]) ORDER BY y.seq LIMIT 1) RETURNING 1) "
      "SELECT (SELECT count(*) FROM freed) FROM own"},
+    {"expand", "SELECT subscription, rows, more, halt FROM outbox.expand($1::int, "
+               "$2::bigint, $3::bigint, $4::int, $5::bool, $6, $7)"},
+    {"list_subs",
+     "WITH RECURSIVE " SUBS_WITH("p", "PENDING") ", " SUBS_WITH(
+         "r", "RETRY") " "
+                       "SELECT s.subscription, s.status = 'active' AND NOT s.backfill, "
+                       "EXISTS (SELECT FROM p WHERE p.s = s.subscription), "
+                       "(SELECT CASE WHEN min(d.next_attempt_at) IS NULL THEN -1 ELSE "
+                       "GREATEST(0, "
+                       "(extract(epoch FROM min(d.next_attempt_at) - "
+                       "clock_timestamp()) * 1000)::bigint) "
+                       "END FROM outbox.delivery d WHERE d.lane = $1::int "
+                       "AND d.subscription = s.subscription AND d.subscription > 0 "
+                       "AND d.state = 'RETRY'), "
+                       "s.max_in_flight, (COALESCE(s.rate_per_second, 0) * "
+                       "1000)::bigint, s.burst, "
+                       "GREATEST(0, (extract(epoch FROM h.throttled_until - "
+                       "clock_timestamp()) * "
+                       "1000)::bigint), h.failing_since IS NOT NULL "
+                       "FROM (SELECT s FROM p UNION SELECT s FROM r) o "
+                       "JOIN outbox.subscription s ON s.subscription = o.s "
+                       "LEFT JOIN outbox.subscription_health h ON h.subscription = o.s "
+                       "WHERE s.deleted_at IS NULL"},
+    {"take",
+     "SELECT " EVENT_COLUMNS ", " TARGET_COLUMNS
+     " FROM json_to_recordset($2::json) AS w(s bigint, n int, b bigint[]) "
+     "JOIN outbox.subscription s ON s.subscription = w.s AND s.status = 'active' "
+     "AND NOT s.backfill AND s.deleted_at IS NULL "
+     "CROSS JOIN LATERAL (SELECT string_agg(x.id || ':' || x.key_number || ':' || "
+     "encode(x.sealed, 'hex'), ',' ORDER BY x.expires_at IS NOT NULL, x.secret DESC) "
+     "AS secrets FROM outbox.subscription_secret x WHERE x.subscription = w.s "
+     "AND (x.expires_at IS NULL OR x.expires_at > now())) k "
+     "CROSS JOIN LATERAL (" SUB_ROWS(
+         "d.state = 'RETRY' AND d.next_attempt_at <= now()",
+         "d.next_attempt_at") " UNION ALL " SUB_ROWS("d.state = 'PENDING'",
+                                                     "d.seq") " LIMIT w.n) d "
+                                                              "JOIN outbox.event e ON "
+                                                              "e.seq = d.seq ORDER BY "
+                                                              "w.s, d.seq"},
+    {"end", "SELECT * FROM outbox.end_deliveries($1::int, $2::bigint, $3::json, "
+            "$4::json)"},
+    {"tidy", "SELECT outbox.tidy_subscriptions($1::int, $2::bigint, $3::bool, "
+             "$4::text[], $5::text[])"},
     {"no_limit", "SELECT set_config('statement_timeout', '0', true), "
                  "set_config('lock_timeout', '0', true)"},
     {"rebase", "SELECT count(*) FROM outbox.rebase()"},

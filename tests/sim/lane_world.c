@@ -62,7 +62,7 @@ void lane_world_boot(struct lane_world *w)
 {
     struct rider_error err;
 
-    if (inbox_create("sim", w->config.max_in_flight, &w->inbox, &err) != 0) {
+    if (inbox_create("sim", w->config.max_in_flight, false, &w->inbox, &err) != 0) {
         abort();
     }
     w->publisher.host = inbox_host(w->inbox);

@@ -32,7 +32,7 @@ static struct inbox *make(size_t capacity)
     struct inbox *in = NULL;
     struct rider_error err;
 
-    assert_int_equal(inbox_create("test", capacity, &in, &err), 0);
+    assert_int_equal(inbox_create("test", capacity, false, &in, &err), 0);
     return in;
 }
 

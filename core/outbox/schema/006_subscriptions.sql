@@ -79,6 +79,13 @@ ALTER TABLE outbox.delivery
   ADD COLUMN operation  bigint,                          -- the outbox.operation that made or renewed the row
   ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();
 
+-- What the configuration says of a destination with subscriptions, written by the relay that has the lane: pairs of
+-- patterns of LIKE for type and aggregate type, one of which an event must fit, and whether a dead row holds its key.
+ALTER TABLE outbox.lane
+  ADD COLUMN route_types      text[]  NOT NULL DEFAULT '{}',
+  ADD COLUMN route_aggregates text[]  NOT NULL DEFAULT '{}',
+  ADD COLUMN hold_dead        boolean NOT NULL DEFAULT false;
+
 -- Rows of subscriptions have indexes of their own: there are many, and each endpoint is asked for by itself.
 DROP INDEX outbox.delivery_due, outbox.delivery_pending;
 CREATE INDEX delivery_due ON outbox.delivery (lane, next_attempt_at) WHERE state = 'RETRY' AND subscription <= 0;
@@ -209,10 +216,8 @@ ALTER TABLE outbox.subscription
   ADD COLUMN type_patterns text[] NOT NULL GENERATED ALWAYS AS (outbox.like_any(event_types)) STORED;
 
 -- Makes rows of the events in `seqs` for the subscriptions of a lane that take them: all that queue, or one. Returns
--- how many each got. The caller holds the lane's row. `types` and `aggregates` are the routes that lead to the
--- destination, pairs of patterns of LIKE. The rows of one key after the first open one are HELD.
-CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], types text[], aggregates text[],
-                                     hold_dead boolean, whose text, one bigint DEFAULT NULL,
+-- how many each got. The caller holds the lane's row. The rows of one key after the first open one are HELD.
+CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], whose text, one bigint DEFAULT NULL,
                                      operation_of bigint DEFAULT NULL)
 RETURNS TABLE (subscription bigint, rows bigint)
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -224,7 +229,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
                 WHEN EXISTS (SELECT FROM outbox.delivery o
                              WHERE o.lane = lane_row.lane AND o.subscription = m.subscription
                                AND o.aggregate_type = m.aggregate_type AND o.aggregate_id = m.aggregate_id
-                               AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (hold_dead OR o.state <> 'DEAD'))
+                               AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (lane_row.hold_dead OR o.state <> 'DEAD'))
                 THEN 'HELD' ELSE 'PENDING' END,
            CASE WHEN operation_of IS NULL THEN 'schedule' ELSE 'recover' END, operation_of
     FROM (SELECT e.seq, s.subscription, e.aggregate_type, e.aggregate_id, s.ordering,
@@ -235,7 +240,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
             AND CASE whose WHEN 'queueing' THEN s.status <> 'disabled' AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
                            WHEN 'rebased' THEN s.status <> 'disabled' AND e.occurred_at >= s.start_at
                            ELSE s.subscription = one END
-            AND EXISTS (SELECT FROM unnest(types, aggregates) r(type, aggregate)
+            AND EXISTS (SELECT FROM unnest(lane_row.route_types, lane_row.route_aggregates) r(type, aggregate)
                         WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
             AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
             AND NOT EXISTS (SELECT FROM outbox.delivery x
@@ -244,16 +249,14 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     RETURNING d.subscription)
   SELECT m.subscription, count(*) FROM made m GROUP BY m.subscription
 $$;
-REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], text[], text[], boolean, text, bigint, bigint)
-  FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], text, bigint, bigint) FROM PUBLIC;
 
 -- ---- what the relay calls -----------------------------------------------------------------------------------------
 
 -- One page of the log becomes deliveries, and the cursor moves over it. No row: the lane is somebody else's now. The
 -- first row has subscription 0 and says how many events were read and whether more are waiting; each other one names
 -- a subscription that got rows. Writes nothing when nothing is new, unless `renew`.
-CREATE FUNCTION outbox.expand(lane int, token bigint, lease_ms bigint, page int, renew boolean, hold_dead boolean,
-                              types text[], aggregates text[], cause text, error text)
+CREATE FUNCTION outbox.expand(lane int, token bigint, lease_ms bigint, page int, renew boolean, cause text, error text)
 RETURNS TABLE (subscription bigint, rows bigint, more boolean, halt boolean)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -267,7 +270,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  IF l.win IS NULL THEN
+  IF page < 1 THEN
+    here := NULL; -- the lease only
+  ELSIF l.win IS NULL THEN
     WITH k AS (
       SELECT e.seq FROM outbox.event e WHERE e.xid >= pg_snapshot_xmax(l.snap)
       UNION ALL
@@ -282,10 +287,10 @@ BEGIN
             AND pg_visible_in_snapshot(e.xid, l.win)
           ORDER BY e.seq LIMIT page) t;
   END IF;
-  full_page := COALESCE(cardinality(seqs), 0) >= page;
+  full_page := page > 0 AND COALESCE(cardinality(seqs), 0) >= page;
   IF full_page THEN
     UPDATE outbox.lane x SET win = here, win_seq = seqs[page], sent_seq = seqs[page] WHERE x.lane = l.lane;
-  ELSIF seqs IS NOT NULL OR l.win IS NOT NULL THEN
+  ELSIF page > 0 AND (seqs IS NOT NULL OR l.win IS NOT NULL) THEN
     UPDATE outbox.lane x SET snap = here, win = NULL, win_seq = 0, sent_seq = 0 WHERE x.lane = l.lane;
   END IF;
   IF renew OR seqs IS NOT NULL THEN
@@ -295,13 +300,13 @@ BEGIN
   RETURN QUERY SELECT 0::bigint, COALESCE(cardinality(seqs), 0)::bigint, full_page, l.state <> 'ACTIVE';
   IF seqs IS NOT NULL THEN
     RETURN QUERY SELECT m.subscription, m.rows, false, false
-                 FROM outbox.expand_events(l, seqs, types, aggregates, hold_dead, 'queueing') m;
+                 FROM outbox.expand_events(l, seqs, 'queueing') m;
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, boolean, text[], text[], text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, text, text) FROM PUBLIC;
 
 -- Lets the first HELD row of each key go when nothing open precedes it: after an operator's work, or a crash of it.
--- Also expands what a rebase has left (rows of subscription 0). Returns false when the lane is somebody else's.
+-- Also takes down the routes, and expands what a rebase has left (rows of subscription 0). Returns false when the lane is somebody else's.
 CREATE FUNCTION outbox.tidy_subscriptions(lane int, token bigint, hold_dead boolean, types text[], aggregates text[])
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -315,12 +320,18 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
+  IF (l.route_types, l.route_aggregates, l.hold_dead)
+     IS DISTINCT FROM (outbox.like_any(types), outbox.like_any(aggregates), hold_dead) THEN
+    UPDATE outbox.lane x SET route_types = outbox.like_any(types), route_aggregates = outbox.like_any(aggregates),
+      hold_dead = tidy_subscriptions.hold_dead
+    WHERE x.lane = l.lane RETURNING x.* INTO l;
+  END IF;
   WITH left_over AS (
     UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
     WHERE d.lane = l.lane AND d.subscription = 0 AND d.state = 'PENDING' RETURNING d.seq)
   SELECT array_agg(x.seq) INTO seqs FROM left_over x;
   IF seqs IS NOT NULL THEN
-    PERFORM FROM outbox.expand_events(l, seqs, types, aggregates, hold_dead, 'rebased');
+    PERFORM FROM outbox.expand_events(l, seqs, 'rebased');
   END IF;
   UPDATE outbox.delivery d SET state = 'PENDING', updated_at = clock_timestamp()
   FROM (SELECT h.subscription, h.aggregate_type, h.aggregate_id, min(h.seq) AS seq FROM outbox.delivery h
@@ -331,7 +342,7 @@ BEGIN
                     WHERE o.lane = l.lane AND o.subscription = k.subscription AND o.aggregate_type = k.aggregate_type
                       AND o.aggregate_id = k.aggregate_id
                       AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND o.state <> 'HELD'
-                      AND (hold_dead OR o.state <> 'DEAD'));
+                      AND (l.hold_dead OR o.state <> 'DEAD'));
   RETURN true;
 END $$;
 REVOKE ALL ON FUNCTION outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]) FROM PUBLIC;
@@ -354,12 +365,15 @@ REVOKE ALL ON FUNCTION outbox.disable_subscription(bigint, text) FROM PUBLIC;
 -- came after that, and how long it is left alone (throttle_ms). A row that was discarded meanwhile stays so, and one
 -- that was asked for again goes again. Returns the subscriptions that have new PENDING rows, after one with
 -- subscription 0; no row at all: the lane is somebody else's now, and nothing was written.
-CREATE FUNCTION outbox.end_deliveries(lane int, token bigint, hold_dead boolean, ended json, health json)
+CREATE FUNCTION outbox.end_deliveries(lane int, token bigint, ended json, health json)
 RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+  holds_dead boolean;
 BEGIN
-  PERFORM FROM outbox.lane x WHERE x.lane = end_deliveries.lane AND x.token = end_deliveries.token FOR NO KEY UPDATE;
+  SELECT x.hold_dead INTO holds_dead FROM outbox.lane x
+  WHERE x.lane = end_deliveries.lane AND x.token = end_deliveries.token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN;
   END IF;
@@ -432,11 +446,11 @@ BEGIN
       SELECT y.seq, y.state FROM outbox.delivery y
       WHERE y.lane = end_deliveries.lane AND y.subscription = k.subscription AND y.aggregate_type = k.aggregate_type
         AND y.aggregate_id = k.aggregate_id AND y.state NOT IN ('DELIVERED', 'DISCARDED')
-        AND (hold_dead OR y.state <> 'DEAD')
+        AND (holds_dead OR y.state <> 'DEAD')
       ORDER BY y.seq LIMIT 1) n
     WHERE n.state = 'HELD' AND x.lane = end_deliveries.lane AND x.subscription = k.subscription AND x.seq = n.seq
     RETURNING x.subscription;
 END $$;
-REVOKE ALL ON FUNCTION outbox.end_deliveries(int, bigint, boolean, json, json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.end_deliveries(int, bigint, json, json) FROM PUBLIC;
 
 UPDATE outbox.meta SET schema_version = 6;

@@ -39,10 +39,10 @@ DECLARE
     ['outbox_relay', 'SELECT, INSERT ON outbox.attempt'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]), outbox.filter_view(outbox.event),'
                      ' outbox.filter_takes(jsonpath, outbox.event),'
-                     ' outbox.expand_events(outbox.lane, bigint[], text[], text[], boolean, text, bigint, bigint),'
-                     ' outbox.expand(int, bigint, bigint, int, boolean, boolean, text[], text[], text, text),'
+                     ' outbox.expand_events(outbox.lane, bigint[], text, bigint, bigint),'
+                     ' outbox.expand(int, bigint, bigint, int, boolean, text, text),'
                      ' outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]),'
-                     ' outbox.end_deliveries(int, bigint, boolean, json, json),'
+                     ' outbox.end_deliveries(int, bigint, json, json),'
                      ' outbox.disable_subscription(bigint, text),'
                      ' outbox.note_change(text, text, jsonb, bigint)'],
 

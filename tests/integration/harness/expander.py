@@ -7,7 +7,7 @@ Everything the relay calls is called as outbox_relay. A test decides what became
 import contextlib
 import json
 
-ROUTES = (["%"], ["%"])
+ROUTES = (["*"], ["*"])
 
 
 class Expander:
@@ -19,6 +19,7 @@ class Expander:
         self.lane = db.value(
             "INSERT INTO outbox.lane (destination, owner, token, lease_until)"
             " VALUES (%s, 'test', 1, clock_timestamp() + interval '1 hour') RETURNING lane", destination)
+        self.tidy()
 
     def call(self, sql: str, *args, role: str = "outbox_relay") -> list[tuple]:
         with contextlib.closing(self.db.connect()) as c, c, c.cursor() as cursor:
@@ -41,8 +42,8 @@ class Expander:
 
     def expand(self, page: int = 100) -> list[tuple]:
         """One page: (subscription, rows, more, halt)."""
-        return self.call("SELECT * FROM outbox.expand(%s, %s, 60000, %s, false, %s, %s, %s, NULL, NULL)",
-                         self.lane, self.token, page, self.hold_dead, *self.routes)
+        return self.call("SELECT * FROM outbox.expand(%s, %s, 60000, %s, false, NULL, NULL)",
+                         self.lane, self.token, page)
 
     def expand_all(self, page: int = 100) -> None:
         while self.expand(page)[0][2]:
@@ -79,8 +80,8 @@ class Expander:
                  "total_us": 1000, "reused": False, "requests": 1, **more}
         ok = state == "DELIVERED"
         health = health or {"subscription": subscription, "ok": ok, "failures": 0 if ok else 1, "throttle_ms": 0}
-        return [r[0] for r in self.call("SELECT outbox.end_deliveries(%s, %s, %s, %s, %s)", self.lane, self.token,
-                                        self.hold_dead, json.dumps([ended]), json.dumps([health]))]
+        return [r[0] for r in self.call("SELECT outbox.end_deliveries(%s, %s, %s, %s)", self.lane, self.token,
+                                        json.dumps([ended]), json.dumps([health]))]
 
     def drain(self, subscription: int) -> list[int]:
         """Delivers what is due, one after the other; returns the order."""
