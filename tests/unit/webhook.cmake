@@ -3,6 +3,7 @@
 set(webhook ${PROJECT_SOURCE_DIR}/adapters/webhook)
 postrider_unit_test(signature postrider_signature PkgConfig::JANSSON)
 postrider_unit_test(key_ring webhooks)
+postrider_unit_test(jwks webhooks)
 postrider_unit_test(webhook_verdict PkgConfig::CURL)
 target_sources(test_webhook_verdict PRIVATE ${webhook}/webhook_verdict.c)
 postrider_unit_test(webhook_target PkgConfig::CURL)
