@@ -148,8 +148,7 @@ int cli_settings_load(const struct cli_args *args, struct cli_settings *ret)
     return say_problems(ret, rc, &err);
 }
 
-/* Whether the user, or the installation, has a configuration file. */
-static bool has_config(const struct cli_args *args)
+bool cli_has_config(const struct cli_args *args)
 {
     return cli_given(args, "config") || environment("POSTRIDER_CONFIG") != NULL ||
            access(POSTRIDER_CONFIG_PATH, F_OK) == 0;
@@ -173,7 +172,7 @@ int cli_dsn(const struct cli_args *args, struct cli_settings *s, const char **re
     const char *dsn = cli_arg(args, "dsn");
 
     *s = (struct cli_settings){.problems = buf_make(MAX_PROBLEMS)};
-    if (dsn == NULL && !has_config(args)) {
+    if (dsn == NULL && !cli_has_config(args)) {
         dsn = environment("DATABASE_URL");
     }
     if (dsn == NULL) {

@@ -47,6 +47,9 @@ void cli_settings_done(struct cli_settings *s);
 int cli_settings_load(const struct cli_args *args,
                       struct cli_settings *ret) RIDER_MUST_CHECK;
 
+/** Whether the user, or the installation, has a configuration file. */
+bool cli_has_config(const struct cli_args *args);
+
 /** Finds the database: --dsn, else the configuration file's, else, where there is
  *  no file, $DATABASE_URL. Loads no adapter. The text lives as long as `args` and
  *  `s`; the caller ends `s` with cli_settings_done(), whatever comes back. Returns

@@ -248,6 +248,14 @@ bool key_ring_has(const struct key_ring *ring, uint32_t number)
     return find_key(ring, number) != NULL;
 }
 
+size_t key_ring_numbers(const struct key_ring *ring, uint32_t out[KEY_RING_MAX_KEYS])
+{
+    for (size_t i = 0; i < ring->n; i++) {
+        out[i] = ring->keys[i].number;
+    }
+    return ring->n;
+}
+
 bool key_ring_equal(const struct key_ring *a, const struct key_ring *b)
 {
     if (a == NULL || b == NULL) {

@@ -40,6 +40,8 @@ RIDER_DEFINE_PTR_CLEANUP(struct key_ring, key_ring_destroy);
 /** The number of the key that seals. */
 uint32_t key_ring_current(const struct key_ring *ring);
 bool key_ring_has(const struct key_ring *ring, uint32_t number);
+/** Writes the numbers, in the order of the file, and returns how many there are. */
+size_t key_ring_numbers(const struct key_ring *ring, uint32_t out[KEY_RING_MAX_KEYS]);
 /** Whether both have the same keys, in the same order, and the same current one. Two
  *  NULLs are equal. Takes the same time whatever the keys are. */
 bool key_ring_equal(const struct key_ring *a, const struct key_ring *b);

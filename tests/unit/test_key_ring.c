@@ -95,9 +95,11 @@ static void seals_and_opens(void **state)
     struct key_ring *ring =
         ring_of(state, "# keys\n\n1 " KEY_A "\r\n  3\t" KEY_B " # the new one\n");
     unsigned char sealed[SEALED], again[SEALED];
-    uint32_t number = 0;
+    uint32_t number = 0, numbers[KEY_RING_MAX_KEYS];
 
     assert_int_equal(key_ring_current(ring), 3);
+    assert_int_equal(key_ring_numbers(ring, numbers), 2);
+    assert_true(numbers[0] == 1 && numbers[1] == 3);
     assert_true(key_ring_has(ring, 1) && key_ring_has(ring, 3));
     assert_false(key_ring_has(ring, 2) || key_ring_has(ring, 0));
     assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, &number, NULL),
