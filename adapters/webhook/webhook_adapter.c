@@ -163,6 +163,13 @@ static void webhook_explain(struct publisher *self, const struct rider_event *ev
     emit(arg, "body", event->body.data, event->body.len);
 }
 
+static int webhook_judge_target(struct publisher *self,
+                                const struct rider_target *target,
+                                struct rider_target_fault *ret)
+{
+    return webhook_client_check(self->client, target, ret);
+}
+
 static const struct publisher_vtable vtable = {
     .magic = RIDER_PUBLISHER_MAGIC,
     .struct_size = sizeof(vtable),
@@ -184,6 +191,7 @@ static const struct publisher_vtable vtable = {
     .health = webhook_health,
     .stats = webhook_stats,
     .explain = webhook_explain,
+    .check_target = webhook_judge_target,
 };
 
 const struct publisher_vtable *rider_publisher_entry(void)

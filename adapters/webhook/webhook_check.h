@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * webhook_check.h - what is wrong with a destination's options.
+ * webhook_check.h - what is wrong with a destination's options, or with a target.
  *
  * Any thread.
  */
@@ -28,5 +28,15 @@ int webhook_check_options(const struct webhook_config *config, bool subscription
  *  an errno value and one line in `err`. */
 int webhook_check_files(const struct webhook_config *config, char *err,
                         size_t err_size);
+
+/** Judges a target by the rules that hold when it is used: the form of its URL, what
+ *  its name resolves to now, headers, secrets (none given: not looked at) and files.
+ *  A name is refused only if every address it has is; one without an address is
+ *  not. Returns 0, or -1 with *ret filled: cause TLS at "url" means that it is not
+ *  https. Blocks on the resolver and the disk. */
+int webhook_check_target(const struct webhook_config *config,
+                         const struct webhook_policy *policy,
+                         const struct rider_target *target,
+                         struct rider_target_fault *ret);
 
 #endif

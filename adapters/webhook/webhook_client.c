@@ -36,6 +36,7 @@ LIST_HEAD(transfer_list, webhook_transfer);
 struct webhook_client {
     const struct rider_host *host;
     const struct webhook_config *config;
+    struct webhook_policy policy; /* immutable after create */
     struct webhook_guard guard;
     struct webhook_inbox *inbox;
     struct webhook_loop *loop;
@@ -142,8 +143,9 @@ static int check_target(const struct webhook_client *client,
     }
     /* A proxy is given names; an address in the URL is judged here. */
     if (event->target != NULL &&
-        webhook_url_check(client->guard.proxied ? &client->guard.policy : NULL,
-                          config->allow_http, endpoint->url, why, sizeof(why)) != 0) {
+        (strlen(endpoint->url) != target.url.len ||
+         webhook_url_check(client->guard.proxied ? &client->policy : NULL,
+                           config->allow_http, endpoint->url, why, sizeof(why)) != 0)) {
         ret->cause = RIDER_CAUSE_BLOCKED_ADDRESS;
         ret->reason = "the URL is not acceptable";
         return -1;
@@ -326,9 +328,10 @@ static int set_up(struct webhook_client *client, char *err, size_t err_size)
 {
     const struct webhook_config *config = client->config;
     bool subscriptions = webhook_has_subscriptions(client->host);
-    int rc = webhook_check_options(config, subscriptions, &client->guard.policy, err,
-                                   err_size);
+    int rc =
+        webhook_check_options(config, subscriptions, &client->policy, err, err_size);
 
+    client->guard.policy = &client->policy;
     client->guard.proxied = config->proxy != NULL && config->proxy[0] != '\0';
     if (rc != 0 || subscriptions) {
         return rc;
@@ -458,6 +461,13 @@ void webhook_client_destroy(struct webhook_client *client)
     webhook_inbox_destroy(client->inbox);
     free(client);
     curl_global_cleanup();
+}
+
+int webhook_client_check(const struct webhook_client *client,
+                         const struct rider_target *target,
+                         struct rider_target_fault *ret)
+{
+    return webhook_check_target(client->config, &client->policy, target, ret);
 }
 
 void webhook_client_counts(struct webhook_client *client, struct webhook_counts *ret)

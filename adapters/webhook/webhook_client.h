@@ -57,6 +57,11 @@ void webhook_client_stop(struct webhook_client *client, uint64_t deadline_ms);
 /** Accepts NULL and a client that was never started. */
 void webhook_client_destroy(struct webhook_client *client);
 
+/** check_target() of the vtable: any thread, may block on the resolver. */
+int webhook_client_check(const struct webhook_client *client,
+                         const struct rider_target *target,
+                         struct rider_target_fault *ret);
+
 void webhook_client_counts(struct webhook_client *client, struct webhook_counts *ret);
 
 #endif

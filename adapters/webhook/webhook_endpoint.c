@@ -177,22 +177,32 @@ static enum rider_signature_status parse_key(struct rider_bytes text,
     return status;
 }
 
+enum rider_signature_status webhook_endpoint_keys(
+    const struct rider_bytes *secrets, size_t n,
+    struct rider_key ret[WEBHOOK_MAX_SECRETS], size_t *ret_n)
+{
+    enum rider_signature_status status = RIDER_SIGNATURE_OK;
+    size_t kept = n < WEBHOOK_MAX_SECRETS ? n : WEBHOOK_MAX_SECRETS;
+
+    *ret_n = kept;
+    if (n == 0) {
+        return RIDER_SIGNATURE_NO_KEY;
+    }
+    for (size_t i = 0; i < kept && status == RIDER_SIGNATURE_OK; i++) {
+        status = parse_key(secrets[i + 1 < kept ? i : n - 1], &ret[i]);
+    }
+    return status == RIDER_SIGNATURE_OK && ret[0].kind != RIDER_KEY_HMAC
+               ? RIDER_KEY_BAD_PREFIX
+               : status;
+}
+
 static enum rider_signature_status update(struct webhook_endpoint *endpoint,
                                           struct rider_bytes url,
                                           const struct rider_bytes *secrets, size_t n)
 {
-    struct rider_key keys[WEBHOOK_MAX_SECRETS];
-    enum rider_signature_status status = RIDER_SIGNATURE_OK;
+    struct rider_key keys[WEBHOOK_MAX_SECRETS] = {0};
+    enum rider_signature_status status = webhook_endpoint_keys(secrets, n, keys, &n);
 
-    if (n == 0) {
-        return RIDER_SIGNATURE_NO_KEY;
-    }
-    size_t last = n - 1; /* where a key for v1a stands */
-
-    n = n < WEBHOOK_MAX_SECRETS ? n : WEBHOOK_MAX_SECRETS;
-    for (size_t i = 0; i < n && status == RIDER_SIGNATURE_OK; i++) {
-        status = parse_key(secrets[i + 1 < n ? i : last], &keys[i]);
-    }
     if (status == RIDER_SIGNATURE_OK) {
         status = set_keys(endpoint, keys, n);
     }

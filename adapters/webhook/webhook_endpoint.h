@@ -31,6 +31,13 @@ struct webhook_endpoint {
 
 struct webhook_endpoints;
 
+/** Decodes the secrets of an endpoint, current first. The first has to be a whsec_,
+ *  because few receivers verify anything else; of more than WEBHOOK_MAX_SECRETS the
+ *  last is kept, where a whsk_ stands. The caller clears `ret`. */
+enum rider_signature_status webhook_endpoint_keys(
+    const struct rider_bytes *secrets, size_t n,
+    struct rider_key ret[WEBHOOK_MAX_SECRETS], size_t *ret_n);
+
 /** `max_in_flight` applies to each endpoint. NULL: out of memory. */
 struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight);
 void webhook_endpoints_destroy(struct webhook_endpoints *endpoints);

@@ -37,10 +37,17 @@ static void read_own(struct webhook_guard *guard)
     }
     for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
         if (ifa->ifa_addr != NULL) {
-            webhook_own_add(&guard->own, &guard->policy, ifa->ifa_addr);
+            webhook_own_add(&guard->own, guard->policy, ifa->ifa_addr);
         }
     }
     freeifaddrs(list);
+}
+
+enum webhook_judgement webhook_guard_judge(struct webhook_guard *guard,
+                                           const struct sockaddr *address)
+{
+    read_own(guard);
+    return webhook_policy_judge(guard->policy, address, &guard->own);
 }
 
 curl_socket_t webhook_guard_open(struct webhook_guard *guard,
@@ -49,9 +56,7 @@ curl_socket_t webhook_guard_open(struct webhook_guard *guard,
 {
     *ret_judgement = WEBHOOK_ADDRESS_OK;
     if (!guard->proxied) {
-        read_own(guard);
-        *ret_judgement =
-            webhook_policy_judge(&guard->policy, &address->addr, &guard->own);
+        *ret_judgement = webhook_guard_judge(guard, &address->addr);
     }
     if (*ret_judgement != WEBHOOK_ADDRESS_OK) {
         return CURL_SOCKET_BAD;
@@ -74,11 +79,11 @@ enum webhook_judgement webhook_guard_recheck(struct webhook_guard *guard,
     in.sin_port = htons((uint16_t)port);
     in6.sin6_port = in.sin_port;
     if (inet_pton(AF_INET, ip, &in.sin_addr) == 1) {
-        return webhook_policy_judge(&guard->policy, (const struct sockaddr *)&in,
+        return webhook_policy_judge(guard->policy, (const struct sockaddr *)&in,
                                     &guard->own);
     }
     if (inet_pton(AF_INET6, ip, &in6.sin6_addr) == 1) {
-        return webhook_policy_judge(&guard->policy, (const struct sockaddr *)&in6,
+        return webhook_policy_judge(guard->policy, (const struct sockaddr *)&in6,
                                     &guard->own);
     }
     return WEBHOOK_ADDRESS_FAMILY;

@@ -5,7 +5,7 @@
  * The decision is made on the resolved address that is about to be connected, and
  * again before each request on a connection that is used once more. With a proxy
  * the address belongs to the proxy and is the operator's choice.
- * Thread: the client's.
+ * Thread: one at a time; a guard of one's own costs nothing.
  */
 #ifndef WEBHOOK_GUARD_H
 #define WEBHOOK_GUARD_H
@@ -17,11 +17,15 @@
 #include <stdint.h>
 
 struct webhook_guard {
-    struct webhook_policy policy;
+    const struct webhook_policy *policy; /* outlives the guard */
     struct webhook_own own;
     uint64_t own_read_ms; /* CLOCK_MONOTONIC, 0: never */
     bool proxied;
 };
+
+/** Judges `address` against the interfaces as they are now. */
+enum webhook_judgement webhook_guard_judge(struct webhook_guard *guard,
+                                           const struct sockaddr *address);
 
 /** Judges `address` against the interfaces as they are now and opens a
  *  close-on-exec socket, or returns CURL_SOCKET_BAD with the reason in

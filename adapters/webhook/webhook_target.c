@@ -282,6 +282,16 @@ static bool is_own(const struct webhook_own *own, const uint8_t bytes[16])
     return own->overflow;
 }
 
+bool webhook_policy_has_port(const struct webhook_policy *policy, uint16_t port)
+{
+    for (size_t i = 0; i < policy->n_ports; i++) {
+        if (policy->ports[i] == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
                                             const struct sockaddr *address,
                                             const struct webhook_own *own)
@@ -307,12 +317,8 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
     if (judgement != WEBHOOK_ADDRESS_OK) {
         return judgement;
     }
-    for (size_t i = 0; i < policy->n_ports; i++) {
-        if (policy->ports[i] == port) {
-            return WEBHOOK_ADDRESS_OK;
-        }
-    }
-    return WEBHOOK_ADDRESS_PORT;
+    return webhook_policy_has_port(policy, port) ? WEBHOOK_ADDRESS_OK
+                                                 : WEBHOOK_ADDRESS_PORT;
 }
 
 void webhook_own_add(struct webhook_own *own, const struct webhook_policy *policy,

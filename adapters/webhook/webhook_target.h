@@ -77,6 +77,9 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
                                             const struct sockaddr *address,
                                             const struct webhook_own *own);
 
+/** Whether `port` of a public address may be dialled. */
+bool webhook_policy_has_port(const struct webhook_policy *policy, uint16_t port);
+
 /** Adds an interface address if the ranges do not refuse it already. */
 void webhook_own_add(struct webhook_own *own, const struct webhook_policy *policy,
                      const struct sockaddr *address);

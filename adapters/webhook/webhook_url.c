@@ -78,15 +78,12 @@ static const char *bad_characters(const char *url)
     return NULL;
 }
 
-static const char *bad_parts(const struct url_parts *parts, bool allow_http)
+static const char *bad_parts(const struct url_parts *parts)
 {
     char *zone = NULL;
 
     if (strcmp(parts->scheme, "https") != 0 && strcmp(parts->scheme, "http") != 0) {
         return "the URL must start with https://";
-    }
-    if (strcmp(parts->scheme, "http") == 0 && !allow_http) {
-        return "http:// needs allow_http: true";
     }
     if (parts->host[0] == '\0' || strchr(parts->host, '%') != NULL) {
         return "the URL has no usable host";
@@ -128,36 +125,73 @@ static bool literal_address(const struct url_parts *parts, struct sockaddr_stora
     return true;
 }
 
+/** What the policy says before any name is resolved. */
+static enum webhook_judgement judge(const struct webhook_policy *policy,
+                                    const struct url_parts *parts)
+{
+    struct sockaddr_storage address;
+
+    if (literal_address(parts, &address)) {
+        return webhook_policy_judge(policy, (const struct sockaddr *)&address, NULL);
+    }
+    /* Without exceptions the port is judged alike whatever the address is. */
+    unsigned long port = strtoul(parts->port, NULL, 10);
+
+    return policy->n_allowed > 0 || webhook_policy_has_port(policy, (uint16_t)port)
+               ? WEBHOOK_ADDRESS_OK
+               : WEBHOOK_ADDRESS_PORT;
+}
+
 int webhook_url_check(const struct webhook_policy *policy, bool allow_http,
                       const char *url, char *err, size_t err_size)
 {
     struct url_parts parts = {0};
-    struct sockaddr_storage address;
+    enum webhook_judgement judgement = WEBHOOK_ADDRESS_OK;
     const char *why = bad_characters(url);
+    int rc = EINVAL;
 
     if (why == NULL && !parts_init(&parts, url)) {
         why = "the URL cannot be parsed, or carries a user name";
     }
     if (why == NULL) {
-        why = bad_parts(&parts, allow_http);
+        why = bad_parts(&parts);
     }
-    if (why == NULL && policy != NULL && literal_address(&parts, &address)) {
-        enum webhook_judgement judgement =
-            webhook_policy_judge(policy, (const struct sockaddr *)&address, NULL);
-
-        if (judgement != WEBHOOK_ADDRESS_OK) {
-            (void)snprintf(err, err_size, "%s port %s is %s", parts.host, parts.port,
-                           webhook_judgement_text(judgement));
-            parts_done(&parts);
-            return EINVAL;
-        }
+    if (why == NULL && !allow_http && strcmp(parts.scheme, "http") == 0) {
+        why = "http:// needs allow_http: true";
+        rc = EPROTONOSUPPORT;
     }
-    parts_done(&parts);
+    if (why == NULL && policy != NULL) {
+        judgement = judge(policy, &parts);
+    }
     if (why != NULL) {
         (void)snprintf(err, err_size, "%s", why);
-        return EINVAL;
+    } else if (judgement != WEBHOOK_ADDRESS_OK) {
+        (void)snprintf(err, err_size, "%s port %s is %s", parts.host, parts.port,
+                       webhook_judgement_text(judgement));
+        rc = EACCES;
+    } else {
+        rc = 0;
     }
-    return 0;
+    parts_done(&parts);
+    return rc;
+}
+
+bool webhook_url_host(const char *url, char ret_host[WEBHOOK_HOST_MAX],
+                      char ret_port[WEBHOOK_PORT_MAX])
+{
+    struct url_parts parts;
+    bool fits = parts_init(&parts, url) && strlen(parts.host) < WEBHOOK_HOST_MAX &&
+                strlen(parts.port) < WEBHOOK_PORT_MAX;
+
+    if (fits) {
+        size_t len = strlen(parts.host), skip = parts.host[0] == '[' ? 1 : 0;
+
+        memcpy(ret_host, parts.host + skip, len - 2 * skip);
+        ret_host[len - 2 * skip] = '\0';
+        (void)snprintf(ret_port, WEBHOOK_PORT_MAX, "%s", parts.port);
+    }
+    parts_done(&parts);
+    return fits;
 }
 
 void webhook_url_origin(const char *url, char ret[WEBHOOK_ORIGIN_MAX])

@@ -12,17 +12,25 @@
 #include <stddef.h>
 
 #define WEBHOOK_URL_MAX    2048 /* bytes, without NUL */
-#define WEBHOOK_ORIGIN_MAX 288  /* scheme, a host name of 255 bytes, port */
+#define WEBHOOK_HOST_MAX   256
+#define WEBHOOK_PORT_MAX   8
+#define WEBHOOK_ORIGIN_MAX 288 /* scheme, a host name of 255 bytes, port */
 
 struct webhook_policy;
 
 /** Checks `url` with libcurl's parser, which is the one that dials: https (http
  *  only if `allow_http`), a host, no user info, zone, fragment, control character,
- *  space, backslash or non-ASCII. A literal address, in any notation, is judged at
- *  once unless `policy` is NULL. Returns 0, or EINVAL and a text in `err` that does
- *  not repeat the path. */
+ *  space, backslash or non-ASCII. Unless `policy` is NULL, a literal address, in any
+ *  notation, is judged at once, and so is the port where it decides alone. Returns 0,
+ *  or an errno value and a text in `err` that does not repeat the path: EINVAL for
+ *  the form, EPROTONOSUPPORT for http, EACCES for address and port. */
 int webhook_url_check(const struct webhook_policy *policy, bool allow_http,
                       const char *url, char *err, size_t err_size);
+
+/** Host (without brackets) and port of a checked `url`, as texts for getaddrinfo();
+ *  false if there is no memory or the host is too long. */
+bool webhook_url_host(const char *url, char ret_host[WEBHOOK_HOST_MAX],
+                      char ret_port[WEBHOOK_PORT_MAX]);
 
 /** Writes "https://host:port" of a checked `url`, for people. Never the path: at
  *  many receivers it is the credential. */

@@ -268,7 +268,39 @@ static void refused_urls(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-        assert_int_equal(url_ok(&policy, false, urls[i]), EINVAL);
+        assert_int_not_equal(url_ok(&policy, false, urls[i]), 0);
+    }
+}
+
+static void says_what_kind_of_refusal(void **state)
+{
+    const struct webhook_policy strict = policy_of(NULL), lax = policy_of("10.0.0.0/8");
+
+    (void)state;
+    assert_int_equal(url_ok(&strict, false, "https://a@example.com/"), EINVAL);
+    assert_int_equal(url_ok(&strict, false, "http://example.com/"), EPROTONOSUPPORT);
+    assert_int_equal(url_ok(&strict, false, "https://0x7f.1/"), EACCES);
+    /* A name may turn out to be an exception, which any port is open on. */
+    assert_int_equal(url_ok(&strict, false, "https://example.com:8444/"), EACCES);
+    assert_int_equal(url_ok(&lax, false, "https://example.com:8444/"), 0);
+    assert_int_equal(url_ok(&lax, false, "https://10.1.2.3:8444/"), 0);
+}
+
+static void hosts_and_ports(void **state)
+{
+    static const char *const rows[][3] = {
+        {"https://example.com/x", "example.com", "443"},
+        {"https://EXAMPLE.com:8443", "EXAMPLE.com", "8443"},
+        {"http://[2001:db8::1]:81/", "2001:db8::1", "81"},
+        {"https://0x7f.1/", "127.0.0.1", "443"},
+    };
+    char host[WEBHOOK_HOST_MAX], port[WEBHOOK_PORT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_true(webhook_url_host(rows[i][0], host, port));
+        assert_string_equal(host, rows[i][1]);
+        assert_string_equal(port, rows[i][2]);
     }
 }
 
@@ -292,10 +324,11 @@ static void accepted_urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_ranges), cmocka_unit_test(public_addresses),
-        cmocka_unit_test(exceptions),     cmocka_unit_test(own_addresses),
-        cmocka_unit_test(bad_options),    cmocka_unit_test(refused_urls),
-        cmocka_unit_test(accepted_urls),
+        cmocka_unit_test(refused_ranges),  cmocka_unit_test(public_addresses),
+        cmocka_unit_test(exceptions),      cmocka_unit_test(own_addresses),
+        cmocka_unit_test(bad_options),     cmocka_unit_test(refused_urls),
+        cmocka_unit_test(accepted_urls),   cmocka_unit_test(says_what_kind_of_refusal),
+        cmocka_unit_test(hosts_and_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
