@@ -25,11 +25,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define IDLE_WAIT_MS 1000
 #define STOP_WAIT_MS 20
 #define WAIT_STEP_MS 50u
+
+#define RESERVED_DESCRIPTORS 128u /* for the rest of the process */
 
 LIST_HEAD(transfer_list, webhook_transfer);
 
@@ -189,7 +192,7 @@ static int start_one(struct webhook_client *client, struct webhook_endpoint *end
 
 static void start_ready(struct webhook_client *client)
 {
-    while (client->in_flight < (uint64_t)client->config->max_connections) {
+    for (;;) {
         struct webhook_delivery *delivery = NULL;
         struct rider_result refusal;
         struct webhook_endpoint *endpoint =
@@ -363,7 +366,8 @@ int webhook_client_create(const struct rider_host *host,
     LIST_INIT(&client->active);
     LIST_INIT(&client->spare);
     client->inbox = webhook_inbox_create(WEBHOOK_INBOX_CAPACITY);
-    client->endpoints = webhook_endpoints_create((size_t)config->max_in_flight);
+    client->endpoints = webhook_endpoints_create((size_t)config->max_in_flight,
+                                                 (size_t)config->max_connections);
     int rc = ENOMEM;
 
     if (client->inbox == NULL || client->endpoints == NULL) {
@@ -379,6 +383,29 @@ int webhook_client_create(const struct rider_host *host,
     return 0;
 }
 
+/** Opens no more connections than the process may have descriptors. */
+static void fit_connections(struct webhook_client *client)
+{
+    const struct rider_host *host = client->host;
+    rlim_t wanted = (rlim_t)client->config->max_connections;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= wanted + RESERVED_DESCRIPTORS) {
+        return;
+    }
+    rlim_t left = limit.rlim_cur > 2u * RESERVED_DESCRIPTORS
+                      ? limit.rlim_cur - RESERVED_DESCRIPTORS
+                      : limit.rlim_cur / 2u;
+
+    webhook_endpoints_limit(client->endpoints, (size_t)left);
+    host->log(
+        host, RIDER_LOG_WARN,
+        "max_connections is %llu, but this process may open %llu files: using %llu",
+        (unsigned long long)wanted, (unsigned long long)limit.rlim_cur,
+        (unsigned long long)left);
+}
+
 int webhook_client_start(struct webhook_client *client, char *err, size_t err_size)
 {
     const struct webhook_config *config = client->config;
@@ -388,6 +415,7 @@ int webhook_client_start(struct webhook_client *client, char *err, size_t err_si
     if (rc != 0) {
         return rc;
     }
+    fit_connections(client);
     client->loop = webhook_loop_create((long)config->max_connections);
     if (client->loop == NULL) {
         (void)snprintf(err, err_size, "could not set up libcurl and epoll");

@@ -24,7 +24,7 @@ TAILQ_HEAD(endpoint_list, webhook_endpoint);
 struct webhook_endpoints {
     void *tree; /* by key, tsearch(3) */
     struct endpoint_list ready, idle, busy;
-    size_t max_in_flight, count, n_idle;
+    size_t max_in_flight, max_total, total, count, n_idle;
     struct webhook_endpoint *own;
 };
 
@@ -35,12 +35,14 @@ static int compare(const void *a, const void *b)
     return strcmp(left->key, right->key);
 }
 
-struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight)
+struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight,
+                                                   size_t max_total)
 {
     struct webhook_endpoints *endpoints = calloc(1, sizeof(*endpoints));
 
     if (endpoints != NULL) {
         endpoints->max_in_flight = max_in_flight;
+        endpoints->max_total = max_total;
         TAILQ_INIT(&endpoints->ready);
         TAILQ_INIT(&endpoints->idle);
         TAILQ_INIT(&endpoints->busy);
@@ -323,10 +325,38 @@ void webhook_endpoints_enqueue(struct webhook_endpoints *endpoints,
     }
 }
 
+void webhook_endpoints_limit(struct webhook_endpoints *endpoints, size_t max_total)
+{
+    endpoints->max_total = max_total;
+}
+
+/** The first in the ready list whose share is not used up. With N endpoints that
+ *  hang, each ends up with 1/(N+1) of all, and as much stays free. */
+static struct webhook_endpoint *first_startable(
+    const struct webhook_endpoints *endpoints)
+{
+    size_t left = endpoints->total < endpoints->max_total
+                      ? endpoints->max_total - endpoints->total
+                      : 0;
+    struct webhook_endpoint *endpoint = NULL;
+
+    if (left == 0) {
+        return NULL;
+    }
+    TAILQ_FOREACH(endpoint, &endpoints->ready, link)
+    {
+        if (endpoint == endpoints->own || endpoint->in_flight == 0 ||
+            endpoint->in_flight < left) {
+            return endpoint;
+        }
+    }
+    return NULL;
+}
+
 struct webhook_endpoint *webhook_endpoints_next(struct webhook_endpoints *endpoints,
                                                 struct webhook_delivery **ret)
 {
-    struct webhook_endpoint *endpoint = TAILQ_FIRST(&endpoints->ready);
+    struct webhook_endpoint *endpoint = first_startable(endpoints);
 
     if (endpoint == NULL) {
         return NULL;
@@ -335,6 +365,7 @@ struct webhook_endpoint *webhook_endpoints_next(struct webhook_endpoints *endpoi
     STAILQ_REMOVE_HEAD(&endpoint->waiting, link);
     endpoint->n_waiting--;
     endpoint->in_flight++;
+    endpoints->total++;
     relist(endpoints, &endpoints->ready, endpoint);
     return endpoint;
 }
@@ -345,6 +376,7 @@ void webhook_endpoints_finish(struct webhook_endpoints *endpoints,
     struct endpoint_list *from = list_of(endpoints, endpoint);
 
     endpoint->in_flight--;
+    endpoints->total--;
     if (list_of(endpoints, endpoint) != from) {
         relist(endpoints, from, endpoint);
     }

@@ -38,8 +38,10 @@ enum rider_signature_status webhook_endpoint_keys(
     const struct rider_bytes *secrets, size_t n,
     struct rider_key ret[WEBHOOK_MAX_SECRETS], size_t *ret_n);
 
-/** `max_in_flight` applies to each endpoint. NULL: out of memory. */
-struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight);
+/** `max_in_flight` applies to each endpoint, `max_total` to all together. NULL: out of
+ *  memory. */
+struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight,
+                                                   size_t max_total);
 void webhook_endpoints_destroy(struct webhook_endpoints *endpoints);
 
 /** Finds or makes the endpoint of `target` (NULL: the destination's own, set up by
@@ -60,8 +62,13 @@ void webhook_endpoints_enqueue(struct webhook_endpoints *endpoints,
                                struct webhook_endpoint *endpoint,
                                struct webhook_delivery *delivery);
 
+/** Lowers the limit for all together. */
+void webhook_endpoints_limit(struct webhook_endpoints *endpoints, size_t max_total);
+
 /** Picks the next delivery in turn, counts it in flight and returns its endpoint;
- *  NULL when nothing can start. */
+ *  NULL when nothing can start. A subscription's endpoint that has something in
+ *  flight gets no more than as much as is free: those that hang share what they hold,
+ *  and something is left for the others. */
 struct webhook_endpoint *webhook_endpoints_next(struct webhook_endpoints *endpoints,
                                                 struct webhook_delivery **ret);
 
