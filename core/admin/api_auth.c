@@ -73,14 +73,41 @@ static bool parse_digest(const char *text, unsigned char out[DIGEST_SIZE])
     return true;
 }
 
-static bool parse_scopes(const char *text, unsigned int *ret)
+static unsigned int scopes_of(const char *word)
 {
-    if (strcmp(text, "read") == 0) {
-        *ret = API_READ;
-    } else if (strcmp(text, "read,write") == 0 || strcmp(text, "write") == 0) {
-        *ret = API_READ | API_WRITE;
-    } else {
-        return false;
+    static const struct {
+        const char *word;
+        unsigned int scopes;
+    } known[] = {
+        {"read", API_READ | API_WEBHOOKS_READ},
+        {"write", API_READ | API_WRITE | API_WEBHOOKS_READ | API_WEBHOOKS_WRITE},
+        {"webhooks.read", API_WEBHOOKS_READ},
+        {"webhooks.write", API_WEBHOOKS_READ | API_WEBHOOKS_WRITE},
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(word, known[i].word) == 0) {
+            return known[i].scopes;
+        }
+    }
+    return 0;
+}
+
+/* Words between commas; cuts `text` up. */
+static bool parse_scopes(char *text, unsigned int *ret)
+{
+    *ret = 0;
+    for (char *word = text; word != NULL;) {
+        char *next = strchr(word, ',');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        unsigned int scopes = scopes_of(word);
+        if (scopes == 0) {
+            return false;
+        }
+        *ret |= scopes;
+        word = next;
     }
     return true;
 }
@@ -107,7 +134,7 @@ static const char *parse_line(char *line, struct token_list *list)
 {
     char *rest = NULL;
     const char *name = strtok_r(line, " \t\r\n", &rest);
-    const char *scopes = strtok_r(NULL, " \t\r\n", &rest);
+    char *scopes = strtok_r(NULL, " \t\r\n", &rest);
     const char *digest = strtok_r(NULL, " \t\r\n", &rest);
 
     if (name == NULL || name[0] == '#') {
@@ -121,7 +148,8 @@ static const char *parse_line(char *line, struct token_list *list)
         return "the name takes up to 63 letters, digits and . _ - @";
     }
     if (scopes == NULL || !parse_scopes(scopes, &e->principal.scopes)) {
-        return "the second word is the scope: read, or read,write";
+        return "the second word is the scopes: read, write, webhooks.read and "
+               "webhooks.write, with commas between them";
     }
     if (digest == NULL || !parse_digest(digest, e->digest)) {
         return "the third word is the SHA-256 of the token, 64 hex digits";

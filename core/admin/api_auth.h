@@ -2,8 +2,10 @@
 /*
  * api_auth.h - who may use the HTTP API.
  *
- * A token file has a line for each principal: its name, its scopes ("read" or
- * "read,write") and the SHA-256 of its token in hex. Tokens themselves are nowhere
+ * A token file has a line for each principal: its name, its scopes, separated by
+ * commas, and the SHA-256 of its token in hex. "read" and "write" are for everything,
+ * "webhooks.read" and "webhooks.write" for subscriptions alone; to write includes to
+ * read. Tokens themselves are nowhere
  * on this side. A changed file counts from the next request on; one with a mistake
  * leaves the old principals in force and is logged.
  * Thread: any.
@@ -17,7 +19,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum api_scope { API_READ = 1, API_WRITE = 2 };
+enum api_scope {
+    API_READ = 1,
+    API_WRITE = 2,
+    API_WEBHOOKS_READ = 4,
+    API_WEBHOOKS_WRITE = 8
+};
 
 #define API_NAME_SIZE 64
 

@@ -7,7 +7,6 @@
 #include "admin/api_dead.h"
 
 #include "admin/api_request.h"
-#include "admin/api_routes.h"
 #include "base/json_writer.h"
 #include "base/parse.h"
 #include "outbox/dead_letters.h"
@@ -65,7 +64,7 @@ static int list(const struct api_call *call, const struct api_parameter *paramet
     return 0;
 }
 
-int api_dead_list(const struct api_call *call, struct buf *out, struct rider_error *err)
+int api_dead_list(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     struct api_parameter parameters[N_NAMES];
 
@@ -144,14 +143,12 @@ static int change(const struct api_call *call, bool discard, struct buf *out,
     return rc;
 }
 
-int api_dead_replay(const struct api_call *call, struct buf *out,
-                    struct rider_error *err)
+int api_dead_replay(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     return change(call, false, out, err);
 }
 
-int api_dead_discard(const struct api_call *call, struct buf *out,
-                     struct rider_error *err)
+int api_dead_discard(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     return change(call, true, out, err);
 }

@@ -5,25 +5,17 @@
 #ifndef ADMIN_API_DEAD_H
 #define ADMIN_API_DEAD_H
 
-#include "admin/http_message.h"
-#include "base/error.h"
+#include "admin/api_call.h"
 
-#include <stdbool.h>
-
-/** One call of a route. */
-struct api_call {
-    const struct http_request *req;
-    const char *dsn;
-    const char *who; /* the principal's name */
-};
+#define API_MAX_CHANGE 10000 /* dead letters in one request; then it says so */
 
 /** Each writes JSON to `out`. RIDER_E_CONFIG: the client's mistake. Blocks on the
  *  database. */
-int api_dead_list(const struct api_call *call, struct buf *out,
+int api_dead_list(struct api_call *call, struct buf *out,
                   struct rider_error *err) RIDER_MUST_CHECK;
-int api_dead_replay(const struct api_call *call, struct buf *out,
+int api_dead_replay(struct api_call *call, struct buf *out,
                     struct rider_error *err) RIDER_MUST_CHECK;
-int api_dead_discard(const struct api_call *call, struct buf *out,
+int api_dead_discard(struct api_call *call, struct buf *out,
                      struct rider_error *err) RIDER_MUST_CHECK;
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "admin/api_request.h"
 
+#include "base/cleanup.h"
+#include "base/json_writer.h"
 #include "base/utf8.h"
 
 #include <jansson.h>
@@ -22,21 +24,20 @@ static int hex_value(char c)
     return at == NULL ? -1 : (int)(at - digits);
 }
 
-/* False for a bad escape, a control character and what is not UTF-8. */
-static bool decode(const char *text, struct buf *out)
+bool api_request_decode(const char *text, size_t len, struct buf *out)
 {
-    for (; *text != '\0'; text++) {
-        int c = (unsigned char)*text;
+    for (size_t i = 0; i < len; i++) {
+        int c = (unsigned char)text[i];
 
         if (c == '%') {
-            int high = hex_value(text[1]);
-            int low = high < 0 ? -1 : hex_value(text[2]);
+            int high = len - i < 3 ? -1 : hex_value(text[i + 1]);
+            int low = high < 0 ? -1 : hex_value(text[i + 2]);
 
             if (low < 0) {
                 return false;
             }
             c = high * 16 + low;
-            text += 2;
+            i += 2;
         }
         if (c < 0x20 || c == 0x7f) {
             return false;
@@ -46,15 +47,98 @@ static bool decode(const char *text, struct buf *out)
     return !out->failed && utf8_valid(buf_text(out), out->len);
 }
 
+static bool decode(const char *text, struct buf *out)
+{
+    return api_request_decode(text, strlen(text), out);
+}
+
 static struct api_parameter *find(struct api_parameter *parameters, size_t n,
                                   const char *name)
 {
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(parameters[i].name, name) == 0) {
+        if (strcmp(parameters[i].name, name) == 0 && strchr(name, '[') == NULL) {
             return &parameters[i];
         }
     }
     return NULL;
+}
+
+/* "metadata[key]" for the parameter "metadata[]"; *key is what is in the brackets. */
+static struct api_parameter *find_map(struct api_parameter *parameters, size_t n,
+                                      const char *name, struct buf *key)
+{
+    size_t open = strcspn(name, "[");
+
+    if (name[open] == '\0') {
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *known = parameters[i].name;
+        size_t len = strlen(name);
+
+        if (strlen(known) == open + 2 && strncmp(known, name, open + 1) == 0 &&
+            len > open + 2 && name[len - 1] == ']') {
+            buf_append(key, name + open + 1, len - open - 2);
+            return &parameters[i];
+        }
+    }
+    return NULL;
+}
+
+/* The members of an object without its braces grow in the parameter's value. */
+static int take_map(const struct http_header *given, struct api_parameter *parameters,
+                    size_t n, bool *ret_taken, struct rider_error *err)
+{
+    RIDER_CLEANUP(buf_done) struct buf name = buf_make(512);
+    RIDER_CLEANUP(buf_done) struct buf key = buf_make(512);
+    RIDER_CLEANUP(buf_done) struct buf value = buf_make(4096);
+
+    *ret_taken = false;
+    if (!decode(given->name, &name)) {
+        return rider_fail(err, RIDER_E_CONFIG, "a parameter's name is no proper text");
+    }
+    struct api_parameter *p = find_map(parameters, n, buf_text(&name), &key);
+    if (p == NULL) {
+        return 0;
+    }
+    if (!decode(given->value, &value)) {
+        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is not proper text", p->name);
+    }
+    buf_puts(&p->value, p->value.len > 0 ? ",\"" : "\"");
+    jw_escape(&p->value, buf_text(&key), key.len);
+    buf_puts(&p->value, "\":\"");
+    jw_escape(&p->value, buf_text(&value), value.len);
+    buf_putc(&p->value, '"');
+    *ret_taken = true;
+    return p->value.failed
+               ? rider_fail(err, RIDER_E_CONFIG, "\"%s\" is too long", p->name)
+               : 0;
+}
+
+static int take_parameter(const struct http_header *given,
+                          struct api_parameter *parameters, size_t n,
+                          struct rider_error *err)
+{
+    bool taken = false;
+    int rc = take_map(given, parameters, n, &taken, err);
+    if (rc != 0 || taken) {
+        return rc;
+    }
+    struct api_parameter *p = find(parameters, n, given->name);
+    if (p == NULL) {
+        return rider_fail(err, RIDER_E_CONFIG, "there is no parameter \"%.40s\"",
+                          given->name);
+    }
+    if (p->value.len > 0) {
+        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is given twice", p->name);
+    }
+    if (!decode(given->value, &p->value)) {
+        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is not proper text", p->name);
+    }
+    if (p->value.len == 0) {
+        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is empty", p->name);
+    }
+    return 0;
 }
 
 int api_request_parameters(const struct http_request *req,
@@ -62,21 +146,9 @@ int api_request_parameters(const struct http_request *req,
                            struct rider_error *err)
 {
     for (size_t i = 0; i < req->n_query; i++) {
-        struct api_parameter *p = find(parameters, n, req->query[i].name);
-
-        if (p == NULL) {
-            return rider_fail(err, RIDER_E_CONFIG, "there is no parameter \"%.40s\"",
-                              req->query[i].name);
-        }
-        if (p->value.len > 0) {
-            return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is given twice", p->name);
-        }
-        if (!decode(req->query[i].value, &p->value)) {
-            return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is not proper text",
-                              p->name);
-        }
-        if (p->value.len == 0) {
-            return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is empty", p->name);
+        int rc = take_parameter(&req->query[i], parameters, n, err);
+        if (rc != 0) {
+            return rc;
         }
     }
     return 0;

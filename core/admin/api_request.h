@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** A parameter of the query that a route knows. */
+/** A parameter of the query that a route knows. One called "name[]" takes
+ *  "name[key]=value" any number of times; its value is then `"key":"value",...`. */
 struct api_parameter {
     const char *name;
     struct buf value; /* decoded; empty when it was not given */
 };
 
-#define API_MAX_PARAMETERS 12
+/** Appends `len` bytes of `text` with percent escapes decoded. False for a bad escape,
+ *  a control character and what is not UTF-8, or does not fit. */
+bool api_request_decode(const char *text, size_t len, struct buf *out);
 
 /** Decodes the query into `parameters`, whose buffers the caller has made and ends. An
  *  unknown or repeated name, a bad escape and a control character are

@@ -2,173 +2,94 @@
 /*
  * api_routes.c - the HTTP API: who may, which route, what went wrong.
  *
- * One table from method and path to function and scope. A request without a known
- * token is answered before its body is read; what the database says about itself
- * goes to the log, and only what the client did wrong goes back.
+ * A request without a known token, or for another host, is answered before its body is
+ * read; what the database says about itself goes to the log, and only what the client
+ * did wrong goes back. Each request has an id, which its answer and the log share.
  *
- * Invariant: a change is made only for a principal with scope write, and its name
- * is in the audit row.
+ * Invariant: a change is made only for a principal with the route's scope, and its name
+ * is in the audit row. A backend lives until its last request has ended.
  */
 #include "admin/api_routes.h"
 
 #include "admin/api_dead.h"
-#include "admin/api_problem.h"
-#include "admin/api_request.h"
+#include "admin/api_route.h"
+#include "admin/api_visibility.h"
+#include "admin/host_check.h"
 #include "admin/http_server.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
-#include "outbox/status_json.h"
-#include "outbox/stuck_query.h"
-#include "outbox/trace_query.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define THREADS     4
-#define STUCK_LIMIT 1000
+#define TIMEOUT_S 60 /* a change may take that long */
+
+struct shared_backend {
+    struct api_backend backend;
+    size_t refs;
+};
 
 struct api {
     struct api_auth *auth;
     struct http_server *server;
-    pthread_mutex_t lock; /* guards dsn, refusals */
-    char *dsn;
+    char *listen;
+    char **hosts;
+    pthread_mutex_t lock; /* guards shared and its refs, refusals */
+    struct shared_backend *shared;
     struct log_limit refusals;
 };
 
-typedef int route_fn(const struct api_call *call, struct buf *out,
-                     struct rider_error *err);
-
-static int show_status(const struct api_call *call, struct buf *out,
-                       struct rider_error *err)
-{
-    struct outbox_status *status = NULL;
-    int rc = api_request_parameters(call->req, NULL, 0, err);
-
-    if (rc == 0) {
-        rc = outbox_status_read(call->dsn, &status, err);
-    }
-    if (rc == 0) {
-        struct json_writer w = jw_begin(out);
-        outbox_status_write(status, &w);
-    }
-    outbox_status_destroy(status);
-    return rc;
-}
-
-enum { P_DESTINATION, P_CAUSE, P_OLDER, P_EVENTS, N_STUCK };
-
-static int answer_stuck(const struct api_call *call, const struct api_parameter *p,
-                        struct buf *out, struct rider_error *err)
-{
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    struct stuck_filter filter = {.destination = buf_text(&p[P_DESTINATION].value),
-                                  .cause = buf_text(&p[P_CAUSE].value)};
-    uint64_t older = 0;
-    int64_t limit = 0;
-
-    if (p[P_OLDER].value.len > 0 &&
-        parse_duration_ms(buf_text(&p[P_OLDER].value), &older, NULL) != 0) {
-        return rider_fail(err, RIDER_E_CONFIG,
-                          "\"olderThan\" is a duration such as 30s or 10m");
-    }
-    filter.older_ms = (int64_t)older;
-    if (p[P_EVENTS].value.len > 0 &&
-        (parse_int(buf_text(&p[P_EVENTS].value), &limit, NULL) != 0 || limit < 1 ||
-         limit > STUCK_LIMIT)) {
-        return rider_fail(err, RIDER_E_CONFIG, "\"events\" is a number from 1 to %d",
-                          STUCK_LIMIT);
-    }
-    int rc = limit > 0 ? stuck_events(call->dsn, &filter, limit, &rows, err)
-                       : stuck_groups(call->dsn, &filter, &rows, err);
-    if (rc == 0) {
-        struct json_writer w = jw_begin(out);
-        jw_object(&w, NULL);
-        row_set_write(rows, &w, limit > 0 ? "events" : "groups");
-        jw_object_end(&w);
-    }
-    return rc;
-}
-
-static int show_stuck(const struct api_call *call, struct buf *out,
-                      struct rider_error *err)
-{
-    struct api_parameter p[N_STUCK] = {{"destination", buf_make(256)},
-                                       {"cause", buf_make(256)},
-                                       {"olderThan", buf_make(64)},
-                                       {"events", buf_make(64)}};
-    int rc = api_request_parameters(call->req, p, N_STUCK, err);
-
-    if (rc == 0) {
-        rc = answer_stuck(call, p, out, err);
-    }
-    for (size_t i = 0; i < N_STUCK; i++) {
-        buf_done(&p[i].value);
-    }
-    return rc;
-}
-
-static const char events_path[] = "/v1/events/";
-
-static int show_event(const struct api_call *call, struct buf *out,
-                      struct rider_error *err)
-{
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *event = NULL;
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *places = NULL;
-    int rc = api_request_parameters(call->req, NULL, 0, err);
-
-    if (rc == 0) {
-        rc = trace_query_read(call->dsn, call->req->path + strlen(events_path), &event,
-                              &places, err);
-    }
-    if (rc == 0) {
-        struct json_writer w = jw_begin(out);
-        jw_object(&w, NULL);
-        row_set_write_row(event, 0, &w, "event");
-        row_set_write(places, &w, "destinations");
-        jw_object_end(&w);
-    }
-    return rc;
-}
-
-static const struct route {
-    const char *method, *path;
-    bool prefix; /* the path goes on */
-    enum api_scope scope;
-    route_fn *run;
-} routes[] = {
-    {"GET", "/v1/status", false, API_READ, show_status},
-    {"GET", "/v1/stuck", false, API_READ, show_stuck},
-    {"GET", events_path, true, API_READ, show_event},
-    {"GET", "/v1/dead", false, API_READ, api_dead_list},
-    {"POST", "/v1/dead:replay", false, API_WRITE, api_dead_replay},
-    {"POST", "/v1/dead:discard", false, API_WRITE, api_dead_discard},
+static const struct api_route visibility[] = {
+    {"GET", "/v1/status", API_READ, api_show_status},
+    {"GET", "/v1/stuck", API_READ, api_show_stuck},
+    {"GET", "/v1/events/{eventId}", API_READ, api_show_event},
+    {"GET", "/v1/dead", API_READ, api_dead_list},
+    {"POST", "/v1/dead:replay", API_WRITE, api_dead_replay},
+    {"POST", "/v1/dead:discard", API_WRITE, api_dead_discard},
 };
 
-static bool matches(const struct route *route, const char *path)
+/* Each subject has its routes in a file of its own. */
+static const struct api_route_table tables[] = {
+    API_ROUTES(visibility),
+};
+
+static void make_request_id(char out[API_REQUEST_ID_LEN + 1])
 {
-    return route->prefix ? strncmp(path, route->path, strlen(route->path)) == 0
-                         : strcmp(path, route->path) == 0;
+    struct prng g = prng_random();
+
+    (void)snprintf(out, API_REQUEST_ID_LEN + 1, "req_%016" PRIx64 "%016" PRIx64,
+                   prng_next(&g), prng_next(&g));
 }
 
-static const struct route *find_route(const char *path)
+/* ---- refusing -------------------------------------------------------------------- */
+
+static void refuse(struct http_response *res, const char *request_id, const char *code,
+                   const char *detail)
 {
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        if (matches(&routes[i], path)) {
-            return &routes[i];
-        }
-    }
-    return NULL;
+    struct api_problem problem = {.code = NULL};
+
+    (void)api_problem_set(&problem, code, "%s", detail);
+    http_response_header(res, "X-Request-Id", request_id);
+    api_problem_write(&problem, request_id, res);
 }
 
-static bool has_method(const struct route *route, const char *method)
+/* An http_refuse_fn: what the server itself refuses. */
+static void refuse_request(void *arg, unsigned int status, const char *reason,
+                           struct http_response *res)
 {
-    return strcmp(route->method, method) == 0 ||
-           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+    char id[API_REQUEST_ID_LEN + 1];
+
+    (void)arg;
+    make_request_id(id);
+    refuse(res, id, api_problem_code(status), reason);
 }
 
-static void say_refusal(struct api *api, const struct http_request *req)
+static void say_refusal(struct api *api, const struct http_request *req,
+                        const char *request_id)
 {
     uint64_t silent = 0;
 
@@ -177,110 +98,246 @@ static void say_refusal(struct api *api, const struct http_request *req)
     (void)pthread_mutex_unlock(&api->lock);
     if (speak) {
         log_warn("api", "api.unauthorized",
-                 "request of %s without a known token refused, %llu more before",
-                 req->remote, (unsigned long long)silent);
+                 "request %s of %s without a known token refused, %llu more before",
+                 request_id, req->remote, (unsigned long long)silent);
     }
 }
 
-/* Before the body is read: false when `res` is the answer already. */
-static bool admit(void *arg, const struct http_request *req, struct http_response *res)
+static const char *scope_word(unsigned int scope)
 {
-    struct api *api = arg;
-    struct api_principal who;
+    switch (scope) {
+    case API_READ:
+        return "read";
+    case API_WRITE:
+        return "write";
+    case API_WEBHOOKS_READ:
+        return "webhooks.read";
+    default:
+        return "webhooks.write";
+    }
+}
 
-    if (!api_auth_check(api->auth, http_request_header(req, "Authorization"), &who)) {
-        say_refusal(api, req);
-        api_problem(res, 401, "a bearer token is needed");
+static bool is_public(const struct api_match *match)
+{
+    return match->route != NULL && match->route->scope == 0;
+}
+
+/* The rules in their order; false when `res` is the answer. */
+static bool check(struct api *api, const struct http_request *req, const char *id,
+                  struct api_match *match, struct api_principal *who,
+                  struct http_response *res)
+{
+    char detail[64];
+
+    if (!host_check(http_request_header(req, "Host"), api->listen,
+                    (const char *const *)api->hosts)) {
+        refuse(res, id, "foreign-host", "the Host header names another server");
+        return false;
+    }
+    api_route_find(tables, sizeof(tables) / sizeof(tables[0]), req->method, req->path,
+                   match);
+    *who = (struct api_principal){.name = ""};
+    if (!is_public(match) &&
+        !api_auth_check(api->auth, http_request_header(req, "Authorization"), who)) {
+        say_refusal(api, req, id);
         http_response_header(res, "WWW-Authenticate", "Bearer");
+        refuse(res, id, "unauthorized", "a bearer token is needed");
         return false;
     }
-    const struct route *route = find_route(req->path);
-    if (route == NULL) {
-        api_problem(res, 404, "there is no such resource");
+    if (match->route == NULL && match->allow[0] == '\0') {
+        refuse(res, id, "not-found", "there is no such resource");
         return false;
     }
-    if (!has_method(route, req->method)) {
-        api_problem(res, 405, NULL);
-        http_response_header(res, "Allow",
-                             strcmp(route->method, "GET") == 0 ? "GET, HEAD" : "POST");
+    if (match->route == NULL) {
+        http_response_header(res, "Allow", match->allow);
+        refuse(res, id, "method-not-allowed", "the resource knows other methods");
         return false;
     }
-    if ((who.scopes & (unsigned int)route->scope) == 0) {
-        api_problem(res, 403, "the token lacks scope write");
+    if (!is_public(match) && (who->scopes & match->route->scope) == 0) {
+        (void)snprintf(detail, sizeof(detail), "the token lacks scope %s",
+                       scope_word(match->route->scope));
+        refuse(res, id, "forbidden", detail);
         return false;
     }
     return true;
 }
 
-static void fail(struct http_response *res, const struct http_request *req,
-                 const struct rider_error *err)
+/* Before the body is read: false when `res` is the answer already. */
+static bool admit(void *arg, const struct http_request *req, struct http_response *res)
 {
-    if (err->code == RIDER_E_CONFIG) {
-        api_problem(res, strncmp(err->text, "Content-Type", 12) == 0 ? 415 : 400,
-                    err->text);
-        return;
-    }
-    if (err->code == RIDER_E_NOT_FOUND) {
-        api_problem(res, 404, "no such event: not committed, or retired");
-        return;
-    }
-    if (err->code == RIDER_E_DB_LOST || err->code == RIDER_E_SCHEMA) {
-        api_problem(res, 503, "the database cannot answer now");
-        http_response_header(res, "Retry-After", "5");
-    } else {
-        api_problem(res, 500, "the request failed; the relay's log tells why");
-    }
-    log_error("api", "api.failed", "%s %s: %s", req->method, req->path, err->text);
+    struct api_principal who;
+    struct api_match match;
+    char id[API_REQUEST_ID_LEN + 1];
+
+    make_request_id(id);
+    return check(arg, req, id, &match, &who, res);
 }
 
-static char *copy_dsn(struct api *api)
+/* ---- answering ------------------------------------------------------------------- */
+
+static void end_backend(const struct api_backend *backend)
+{
+    if (backend->destroy != NULL) {
+        backend->destroy(backend->owner);
+    }
+}
+
+static struct shared_backend *take_backend(struct api *api)
 {
     (void)pthread_mutex_lock(&api->lock);
-    char *dsn = strdup(api->dsn);
+    struct shared_backend *shared = api->shared;
+    shared->refs++;
     (void)pthread_mutex_unlock(&api->lock);
-    return dsn;
+    return shared;
+}
+
+static void drop_backend(struct api *api, struct shared_backend *shared)
+{
+    if (shared == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&api->lock);
+    bool last = --shared->refs == 0;
+    (void)pthread_mutex_unlock(&api->lock);
+    if (last) {
+        end_backend(&shared->backend);
+        free(shared);
+    }
+}
+
+static void fail(struct api_call *call, const struct rider_error *err)
+{
+    const char *id = call->request_id;
+
+    if (call->problem->code != NULL) {
+        api_problem_write(call->problem, id, call->res);
+        return;
+    }
+    if (err->code == RIDER_E_CONFIG) {
+        bool media = strncmp(err->text, "Content-Type", 12) == 0;
+        (void)api_problem_set(call->problem,
+                              media ? "unsupported-media-type" : "bad-request", "%s",
+                              err->text);
+    } else if (err->code == RIDER_E_NOT_FOUND) {
+        (void)api_problem_set(call->problem, "not-found", "%s", err->text);
+    } else if (err->code == RIDER_E_DB_LOST || err->code == RIDER_E_SCHEMA) {
+        http_response_header(call->res, "Retry-After", "5");
+        (void)api_problem_set(call->problem, "unavailable",
+                              "the database cannot answer now");
+    } else {
+        (void)api_problem_set(call->problem, "internal",
+                              "the request failed; the relay's log tells why");
+    }
+    api_problem_write(call->problem, id, call->res);
+    if (call->res->status >= 500) {
+        log_error("api", "api.failed", "%s %s %s: %s", id, call->req->method,
+                  call->req->path, err->text);
+    }
+}
+
+static void run(const struct api_match *match, struct api_call *call)
+{
+    struct rider_error err = {.code = RIDER_OK, .text = ""};
+    struct http_response *res = call->res;
+
+    memcpy(call->values, match->values, sizeof(call->values));
+    res->content_type = "application/json";
+    if (match->route->run(call, &res->body, &err) != 0) {
+        fail(call, &err);
+    } else if (res->body.len > 0) {
+        buf_putc(&res->body, '\n');
+    } else {
+        res->content_type = NULL;
+    }
 }
 
 static void handle(void *arg, const struct http_request *req, struct http_response *res)
 {
     struct api *api = arg;
-    struct rider_error err = {.code = RIDER_OK, .text = ""};
     struct api_principal who;
+    struct api_match match;
+    struct api_problem problem = {.code = NULL};
+    char id[API_REQUEST_ID_LEN + 1];
 
+    make_request_id(id);
     /* admit() has let it pass; its verdict cannot be handed on, and is cheap. */
-    if (!api_auth_check(api->auth, http_request_header(req, "Authorization"), &who)) {
-        api_problem(res, 401, NULL);
+    if (!check(api, req, id, &match, &who, res)) {
         return;
     }
-    const struct route *route = find_route(req->path);
-    RIDER_CLEANUP_FREE char *dsn = copy_dsn(api);
-    if (dsn == NULL || route == NULL ||
-        (who.scopes & (unsigned int)route->scope) == 0) {
-        api_problem(res, 500, NULL);
-        return;
-    }
-    const struct api_call call = {.req = req, .dsn = dsn, .who = who.name};
-    res->content_type = "application/json";
-    if (route->run(&call, &res->body, &err) != 0) {
-        fail(res, req, &err);
-        return;
-    }
-    buf_putc(&res->body, '\n');
+    struct shared_backend *shared = take_backend(api);
+    struct api_call call = {
+        .req = req,
+        .res = res,
+        .backend = &shared->backend,
+        .dsn = shared->backend.dsn,
+        .who = who.name,
+        .request_id = id,
+        .problem = &problem,
+    };
+    http_response_header(res, "X-Request-Id", id);
+    run(&match, &call);
+    drop_backend(api, shared);
 }
 
-int api_set_dsn(struct api *api, const char *dsn, struct rider_error *err)
-{
-    char *copy = strdup(dsn);
+/* ---- life ------------------------------------------------------------------------ */
 
-    if (copy == NULL) {
+int api_set_backend(struct api *api, const struct api_backend *backend,
+                    struct rider_error *err)
+{
+    struct shared_backend *next = malloc(sizeof(*next));
+
+    if (next == NULL) {
+        end_backend(backend);
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
+    *next = (struct shared_backend){.backend = *backend, .refs = 1};
     (void)pthread_mutex_lock(&api->lock);
-    char *old = api->dsn;
-    api->dsn = copy;
+    struct shared_backend *old = api->shared;
+    api->shared = next;
     (void)pthread_mutex_unlock(&api->lock);
-    free(old);
+    drop_backend(api, old);
     return 0;
+}
+
+static int copy_hosts(struct api *api, const struct api_options *options,
+                      struct rider_error *err)
+{
+    const char *const *hosts = options->hosts;
+    size_t n = 0;
+
+    while (hosts != NULL && hosts[n] != NULL) {
+        n++;
+    }
+    api->listen = strdup(options->listen);
+    api->hosts = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; api->hosts != NULL && i < n; i++) {
+        api->hosts[i] = strdup(hosts[i]);
+        if (api->hosts[i] == NULL) {
+            return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+        }
+    }
+    return api->hosts == NULL || api->listen == NULL
+               ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
+               : 0;
+}
+
+static int listen_on(struct api *api, const struct api_options *options,
+                     struct rider_error *err)
+{
+    const struct http_server_options server = {
+        .listen = options->listen,
+        .handler = handle,
+        .admit = admit,
+        .refuse = refuse_request,
+        .arg = api,
+        .max_body = API_MAX_BODY,
+        .thread_per_connection = true,
+        .max_connections = 64,
+        .max_connections_per_ip = 48,
+        .timeout_s = TIMEOUT_S,
+    };
+
+    return http_server_start(&server, &api->server, err);
 }
 
 int api_start(const struct api_options *options, struct api **ret,
@@ -289,26 +346,19 @@ int api_start(const struct api_options *options, struct api **ret,
     struct api *api = calloc(1, sizeof(*api));
 
     if (api == NULL) {
+        end_backend(&options->backend);
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     (void)pthread_mutex_init(&api->lock, NULL);
-    const struct http_server_options server = {
-        .listen = options->listen,
-        .handler = handle,
-        .admit = admit,
-        .arg = api,
-        .max_body = API_MAX_BODY,
-        .threads = THREADS,
-        .max_connections = 64,
-        .max_connections_per_ip = 32,
-        .timeout_s = 60, /* a change may take that long */
-    };
-    int rc = api_set_dsn(api, options->dsn, err);
+    int rc = api_set_backend(api, &options->backend, err);
+    if (rc == 0) {
+        rc = copy_hosts(api, options, err);
+    }
     if (rc == 0) {
         rc = api_auth_create(options->token_file, &api->auth, err);
     }
     if (rc == 0) {
-        rc = http_server_start(&server, &api->server, err);
+        rc = listen_on(api, options, err);
     }
     if (rc != 0) {
         api_stop(api);
@@ -330,7 +380,12 @@ void api_stop(struct api *api)
     }
     http_server_stop(api->server);
     api_auth_destroy(api->auth);
+    drop_backend(api, api->shared);
     (void)pthread_mutex_destroy(&api->lock);
-    free(api->dsn);
+    for (size_t i = 0; api->hosts != NULL && api->hosts[i] != NULL; i++) {
+        free(api->hosts[i]);
+    }
+    free(api->hosts);
+    free(api->listen);
     free(api);
 }

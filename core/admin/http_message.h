@@ -7,9 +7,10 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/** Both are borrowed text; in a response they must be static. */
+/** Both are borrowed text; in a response the name is static. */
 struct http_header {
     const char *name, *value;
 };
@@ -28,19 +29,25 @@ struct http_request {
 };
 
 #define HTTP_RESPONSE_MAX_HEADERS 8
+#define HTTP_RESPONSE_STORE       4096
 
+/** Not to be copied: header values are kept inside. */
 struct http_response {
     unsigned int status;
-    const char *content_type; /* static */
+    const char *content_type; /* static; NULL: there is no body */
     struct buf body;          /* the server frees it; bounded by the server */
     struct http_header headers[HTTP_RESPONSE_MAX_HEADERS];
     size_t n_headers;
+    bool overflow; /* a header did not fit: the server answers 500 */
+    size_t stored;
+    char store[HTTP_RESPONSE_STORE];
 };
 
 /** The value of the first header called `name` (any case), or NULL. */
 const char *http_request_header(const struct http_request *req, const char *name);
 
-/** Adds a header; both texts must be static. More than fit are left out. */
+/** Adds a header; `name` must be static, `value` is copied. A value with a control
+ *  character, and more than fits, set `overflow`. */
 void http_response_header(struct http_response *res, const char *name,
                           const char *value);
 

@@ -132,12 +132,18 @@ static enum MHD_Result send_response(struct MHD_Connection *connection,
     return result;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection,
+static enum MHD_Result refuse(const struct http_server *server,
+                              struct MHD_Connection *connection,
                               struct request_verdict verdict)
 {
-    struct http_response res = {.body = buf_make(512)};
+    struct http_response res = {.body = buf_make(4096)};
 
-    http_response_text(&res, verdict.status, verdict.reason);
+    if (server->options.refuse != NULL) {
+        server->options.refuse(server->options.arg, verdict.status, verdict.reason,
+                               &res);
+    } else {
+        http_response_text(&res, verdict.status, verdict.reason);
+    }
     return send_response(connection, &res, true);
 }
 
@@ -253,7 +259,7 @@ static enum MHD_Result begin_request(struct http_server *server,
                                     request);
     struct request_verdict verdict = check_request(server, request, method, path);
     if (verdict.status != 0) {
-        return refuse(connection, verdict);
+        return refuse(server, connection, verdict);
     }
     return ask_admission(server, connection, request, method, path);
 }
@@ -289,7 +295,7 @@ static enum MHD_Result finish_request(const struct http_server *server,
     char remote[LISTEN_ADDRESS_SIZE];
 
     if (request->excess > 0) {
-        return refuse(connection,
+        return refuse(server, connection,
                       (struct request_verdict){413, "request body too large"});
     }
     describe_remote(connection, remote);
@@ -299,7 +305,7 @@ static enum MHD_Result finish_request(const struct http_server *server,
         .body = buf_make(server->options.max_response),
     };
     server->options.handler(server->options.arg, &req, &res);
-    if (res.body.failed) {
+    if (res.body.failed || res.overflow) {
         http_response_text(&res, 500, "the answer is too large");
     }
     return send_response(connection, &res, false);
@@ -386,17 +392,20 @@ static int open_socket(struct http_server *server, int *ret_fd, struct rider_err
 static int start_daemon(struct http_server *server, struct rider_error *err)
 {
     const struct http_server_options *o = &server->options;
-    unsigned int flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned int flags = MHD_USE_ITC | MHD_USE_ERROR_LOG;
     int fd = -1;
     int rc = open_socket(server, &fd, err);
 
     if (rc != 0) {
         return rc;
     }
+    flags |= o->thread_per_connection
+                 ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION
+                 : MHD_USE_EPOLL_INTERNAL_THREAD;
     /* A pool of one is refused by the library: that is no pool at all. */
-    enum MHD_OPTION pool =
-        o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END;
+    enum MHD_OPTION pool = o->threads > 1 && !o->thread_per_connection
+                               ? MHD_OPTION_THREAD_POOL_SIZE
+                               : MHD_OPTION_END;
     /* The port is not used: the socket is ours. */
     server->daemon = MHD_start_daemon(
         flags, 1, NULL, NULL, answer, server, MHD_OPTION_EXTERNAL_LOGGER, log_library,

@@ -30,15 +30,26 @@ typedef void http_handler_fn(void *arg, const struct http_request *req,
 typedef bool http_admit_fn(void *arg, const struct http_request *req,
                            struct http_response *res);
 
+/** Writes the answer to a request that request_check or a limit refuses, in the form
+ *  that the clients of this server know. `reason` is static. */
+typedef void http_refuse_fn(void *arg, unsigned int status, const char *reason,
+                            struct http_response *res);
+
 /** Zero members take the default in parentheses. */
 struct http_server_options {
     const char *listen; /* see listen_address.h */
     http_handler_fn *handler;
-    http_admit_fn *admit; /* (every request goes on) */
+    http_admit_fn *admit;   /* (every request goes on) */
+    http_refuse_fn *refuse; /* (a line of plain text) */
     void *arg;
     size_t max_body;      /* bytes of a request body (none: a body is refused) */
     size_t max_response;  /* bytes of an answer (8 MB) */
     unsigned int threads; /* (2); 1: the handler is never called concurrently */
+    /** Each connection has a thread, whose stack is small, and `threads` says nothing:
+     *  for handlers that wait, so that nobody waits for somebody else's. */
+    bool thread_per_connection;
+    unsigned int request_s; /* until a request has been received, and again until its
+                                 answer has been taken, however busy (30) */
     unsigned int max_connections;        /* (256) */
     unsigned int max_connections_per_ip; /* (128) */
     unsigned int timeout_s;              /* of a silent connection (10) */

@@ -218,6 +218,12 @@ static const struct rider_option api_rows[] = {
      .help = "Who may use the API: a line for each principal with its name, its scope "
              "(\"read\" or \"read,write\") and the SHA-256 of its token in hex. Read "
              "again when it changes."},
+    {.name = "hosts",
+     .type = OPTION_TEXTS,
+     .offset = RIDER_FIELD(struct api_settings, hosts, const char *const *),
+     .help = "More names under which clients reach the API, such as that of a proxy. "
+             "Requests whose Host header names anything else but these, the address "
+             "itself or loopback are refused."},
     {.name = "plaintext",
      .type = RIDER_BOOL,
      .offset = RIDER_FIELD(struct api_settings, plaintext, bool),

@@ -71,7 +71,9 @@ struct ops_settings {
 struct api_settings {
     const char *listen;     /* as ops_settings.listen; NULL: no API */
     const char *token_file; /* set when listen is */
-    bool plaintext;         /* listen may be reachable from other hosts */
+    const char *const
+        *hosts;     /* more names in the Host header; NULL-terminated, or NULL */
+    bool plaintext; /* listen may be reachable from other hosts */
 };
 
 struct webhooks_settings {

@@ -14,6 +14,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/backend.h"
 #include "daemon/configuration.h"
 #include "daemon/lane_set.h"
 #include "daemon/membership.h"
@@ -105,13 +106,17 @@ static int start_ops(struct daemon *d, struct rider_error *err)
 static int start_api(struct daemon *d, struct rider_error *err)
 {
     const struct settings *s = d->configuration->settings;
-    const struct api_options options = {
-        .listen = s->api.listen, .token_file = s->api.token_file, .dsn = s->source.dsn};
+    struct api_options options = {.listen = s->api.listen,
+                                  .token_file = s->api.token_file,
+                                  .hosts = s->api.hosts};
 
     if (options.listen == NULL) {
         return 0;
     }
-    int rc = api_start(&options, &d->api, err);
+    int rc = backend_make(s, d->source.registry, &options.backend, err);
+    if (rc == 0) {
+        rc = api_start(&options, &d->api, err);
+    }
     if (rc == 0) {
         log_info("api", "api.listening", "serving the API on http://%s",
                  api_address(d->api));
@@ -201,6 +206,18 @@ static void warn_of_listeners(const struct settings *open, const struct settings
     }
 }
 
+static int renew_backend(struct daemon *d, const struct settings *next,
+                         struct rider_error *err)
+{
+    struct api_backend backend;
+
+    if (d->api == NULL) {
+        return 0;
+    }
+    int rc = backend_make(next, d->source.registry, &backend, err);
+    return rc == 0 ? api_set_backend(d->api, &backend, err) : rc;
+}
+
 static int take_over(struct daemon *d, struct configuration *next,
                      struct rider_error *err)
 {
@@ -209,10 +226,9 @@ static int take_over(struct daemon *d, struct configuration *next,
     if (rc == 0) {
         rc = restart_membership(d, &next->settings->source, err);
     }
-    if (rc == 0 && d->api != NULL) {
-        rc = api_set_dsn(d->api, next->settings->source.dsn, err);
+    if (rc == 0) {
+        rc = renew_backend(d, next->settings, err);
     }
-
     if (rc != 0) {
         configuration_unref(next);
         return rc;

@@ -130,14 +130,22 @@ static void write_value(const PGresult *result, int row, int column,
     }
 }
 
-void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
-                       const char *key)
+void row_set_write_row_but(const struct row_set *rows, size_t row,
+                           struct json_writer *w, const char *key, const char *but)
 {
     jw_object(w, key);
     for (int c = 0; c < PQnfields(result_of(rows)); c++) {
-        write_value(result_of(rows), (int)row, c, w);
+        if (strcmp(PQfname(result_of(rows), c), but) != 0) {
+            write_value(result_of(rows), (int)row, c, w);
+        }
     }
     jw_object_end(w);
+}
+
+void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
+                       const char *key)
+{
+    row_set_write_row_but(rows, row, w, key, "");
 }
 
 void row_set_write(const struct row_set *rows, struct json_writer *w, const char *key)

@@ -30,6 +30,9 @@ bool row_set_bool(const struct row_set *rows, size_t row, const char *column);
  *  booleans and null as such, json as it is, times by RFC 3339, else text. */
 void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
                        const char *key);
+/** The same object without the column `but`, which is the order of a list. */
+void row_set_write_row_but(const struct row_set *rows, size_t row,
+                           struct json_writer *w, const char *key, const char *but);
 void row_set_write(const struct row_set *rows, struct json_writer *w, const char *key);
 
 /** Accepts NULL. */

@@ -81,7 +81,8 @@ def assert_problem(answer, status: int, detail: str = "") -> None:
     got, headers, body = answer
     assert got == status, body
     assert headers["content-type"] == "application/problem+json"
-    assert body["status"] == status and body["type"] == "about:blank" and body["title"]
+    assert body["status"] == status and body["type"] == f"urn:postrider:problem:{body['code']}" and body["title"]
+    assert body["request_id"] == headers["x-request-id"]
     assert detail in body.get("detail", "")
 
 
@@ -97,9 +98,37 @@ def test_without_a_known_token_nothing_is_told(api, who, token, headers):
 
 def test_a_refused_body_is_not_read(api):
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
-        s.sendall(b"POST /v1/dead:replay HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        s.sendall(b"POST /v1/dead:replay HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                   b"Content-Length: 60000\r\n\r\n{")
         assert s.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_foreign_host_is_refused(api):
+    for host in ("evil.example", f"evil.example:{api.port}", "localhost.evil.example"):
+        assert_problem(api("GET", "/v1/status", headers={"Host": host}), 421, "Host")
+    for host in ("localhost", f"LOCALHOST:{api.port}", "127.0.0.1", "[::1]:80"):
+        assert api("GET", "/v1/status", headers={"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize("extra", [b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+                                   b"Content-Length: 2\r\nContent-Length: 3\r\n",
+                                   b"Content-Length: 1048577\r\n"])
+def test_what_the_server_itself_refuses_is_a_problem(api, extra):
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
+        s.sendall(b"POST /v1/dead:replay HTTP/1.1\r\nHost: localhost\r\n" + extra + b"\r\n{}")
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        body = json.loads(answer.read())
+    assert answer.status == (413 if b"1048577" in extra else 400)
+    assert body["code"] == ("too-large" if b"1048577" in extra else "bad-request")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_methods_of_a_path_are_told(api):
+    answer = api("DELETE", "/v1/dead")
+    assert_problem(answer, 405)
+    assert answer[1]["allow"] == "GET, HEAD"
+    assert api("GET", "/v1/dead:replay")[1]["allow"] == "POST"
 
 
 def test_scopes(api):

@@ -79,10 +79,24 @@ static void tokens_are_known_by_their_digest(void **state)
 
     assert_true(api_auth_check(auth, "Bearer alpha", &who));
     assert_string_equal(who.name, "dash");
-    assert_int_equal(who.scopes, API_READ);
+    assert_int_equal(who.scopes, API_READ | API_WEBHOOKS_READ);
     assert_true(api_auth_check(auth, "bearer beta", &who));
     assert_string_equal(who.name, "deploy@ci");
-    assert_int_equal(who.scopes, API_READ | API_WRITE);
+    assert_int_equal(who.scopes,
+                     API_READ | API_WRITE | API_WEBHOOKS_READ | API_WEBHOOKS_WRITE);
+    api_auth_destroy(auth);
+}
+
+static void scopes_of_subscriptions_stay_there(void **state)
+{
+    struct api_auth *auth = open_file(*state, "a webhooks.read " ALPHA "\n"
+                                              "b read,webhooks.write " BETA "\n");
+    struct api_principal who;
+
+    assert_true(api_auth_check(auth, "Bearer alpha", &who));
+    assert_int_equal(who.scopes, API_WEBHOOKS_READ);
+    assert_true(api_auth_check(auth, "Bearer beta", &who));
+    assert_int_equal(who.scopes, API_READ | API_WEBHOOKS_READ | API_WEBHOOKS_WRITE);
     api_auth_destroy(auth);
 }
 
@@ -120,6 +134,8 @@ static void a_bad_file_is_named_by_line(void **state)
         {"", "names no principal"},
         {"# nothing\n", "names no principal"},
         {"dash read " ALPHA "\nx admin " BETA "\n", "line 2: the second word"},
+        {"dash read,,write " ALPHA "\n", "line 1: the second word"},
+        {"dash read, " ALPHA "\n", "line 1: the second word"},
         {"dash read alpha\n", "line 1: the third word"},
         {"dash read " ALPHA "0\n", "line 1: the third word"},
         {"dash read\n", "line 1: the third word"},
@@ -178,6 +194,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tokens_are_known_by_their_digest, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(scopes_of_subscriptions_stay_there, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(anything_else_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_file_is_named_by_line, set_up, tear_down),

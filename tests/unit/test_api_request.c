@@ -141,17 +141,67 @@ static void bad_bodies_are_refused(void **state)
 static void a_problem_is_a_document(void **state)
 {
     struct http_response res = {.status = 200, .body = buf_make(1024)};
+    struct api_problem problem = {.code = NULL};
 
     (void)state;
     buf_puts(&res.body, "half an answer");
-    api_problem(&res, 404, "no \"x\"");
+    (void)api_problem_set(&problem, "not-found", "no \"x\"");
+    api_problem_write(&problem, "req_1", &res);
     assert_int_equal(res.status, 404);
     assert_string_equal(res.content_type, "application/problem+json");
     assert_string_equal(
         buf_text(&res.body),
-        "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
-        "\"detail\":\"no \\\"x\\\"\"}\n");
+        "{\"type\":\"urn:postrider:problem:not-found\",\"title\":\"Not Found\","
+        "\"status\":404,\"code\":\"not-found\",\"detail\":\"no \\\"x\\\"\","
+        "\"request_id\":\"req_1\"}\n");
     buf_done(&res.body);
+}
+
+static void faults_make_a_problem(void **state)
+{
+    struct http_response res = {.status = 200, .body = buf_make(65536)};
+    struct api_problem problem = {.code = NULL};
+
+    (void)state;
+    assert_int_equal(api_problem_check(&problem), 0);
+    api_problem_fault(&problem, "/url", "invalid-url", "no host");
+    assert_int_equal(api_problem_check(&problem), RIDER_E_CONFIG);
+    assert_string_equal(problem.code, "invalid-url");
+    api_problem_fault(&problem, "/x", "unknown-member", "what\n\xff");
+    assert_int_equal(api_problem_check(&problem), RIDER_E_CONFIG);
+    assert_string_equal(problem.code, "invalid-request");
+    api_problem_write(&problem, "req_1", &res);
+    assert_int_equal(res.status, 422);
+    assert_non_null(strstr(buf_text(&res.body),
+                           "\"errors\":[{\"pointer\":\"/url\",\"code\":\"invalid-url\","
+                           "\"detail\":\"no host\"},{\"pointer\":\"/x\",\"code\":"
+                           "\"unknown-member\",\"detail\":\"what??\"}]"));
+    for (int i = 0; i < 2 * API_MAX_FAULTS; i++) {
+        api_problem_fault(&problem, "/x", "unknown-member", "again");
+    }
+    assert_int_equal(problem.n_faults, API_MAX_FAULTS);
+    buf_done(&res.body);
+}
+
+static void maps_are_collected(void **state)
+{
+    const struct http_header query[] = {
+        {"metadata%5Bteam%5D", "a%22b"}, {"metadata[x]", "y"}, {"limit", "3"}};
+    const struct http_request req = {.query = query, .n_query = 3};
+    struct api_parameter p[] = {{"limit", buf_make(64)}, {"metadata[]", buf_make(256)}};
+    struct rider_error err;
+
+    (void)state;
+    assert_int_equal(api_request_parameters(&req, p, 2, &err), 0);
+    assert_string_equal(buf_text(&p[0].value), "3");
+    assert_string_equal(buf_text(&p[1].value), "\"team\":\"a\\\"b\",\"x\":\"y\"");
+    buf_done(&p[0].value);
+    buf_done(&p[1].value);
+    struct api_parameter other = {"other[]", buf_make(64)};
+    assert_int_equal(read_query("metadata[x]", "y", &other, 1), RIDER_E_CONFIG);
+    assert_int_equal(read_query("other[]", "y", &other, 1), RIDER_E_CONFIG);
+    assert_int_equal(read_query("other[x", "y", &other, 1), RIDER_E_CONFIG);
+    buf_done(&other.value);
 }
 
 int main(void)
@@ -162,6 +212,8 @@ int main(void)
         cmocka_unit_test(a_change_is_read),
         cmocka_unit_test(bad_bodies_are_refused),
         cmocka_unit_test(a_problem_is_a_document),
+        cmocka_unit_test(faults_make_a_problem),
+        cmocka_unit_test(maps_are_collected),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_page.h - lists in pages: `limit`, `cursor`, and where the next page is.
+ *
+ * A page is asked for with one row more than its limit; whether that one came says
+ * whether there is more. The cursor holds the list's name and the key of the last row
+ * in base64url: to a client it is opaque, and anything that this code has not written
+ * is refused.
+ * Thread: one at a time. Nothing blocks.
+ */
+#ifndef ADMIN_API_PAGE_H
+#define ADMIN_API_PAGE_H
+
+#include "admin/api_call.h"
+#include "admin/api_request.h"
+#include "outbox/row_set.h"
+
+#include <stdint.h>
+
+#define API_PAGE_LIMIT    50
+#define API_PAGE_MAX      250
+#define API_PAGE_KEY_SIZE 128
+#define API_CURSOR_SIZE   256
+
+struct api_page {
+    const char *list;              /* static: which list it is a page of */
+    int64_t limit;                 /* rows to show; ask for one more */
+    char after[API_PAGE_KEY_SIZE]; /* "": from the start. Digits and dots only */
+};
+
+/** Reads the values of `limit` and `cursor`. RIDER_E_CONFIG with call->problem set. */
+int api_page_read(struct api_call *call, const char *list,
+                  const struct api_parameter *limit, const struct api_parameter *cursor,
+                  struct api_page *ret) RIDER_MUST_CHECK;
+
+/** Writes one row as a value of an array. */
+typedef void api_row_fn(const struct row_set *rows, size_t row, struct json_writer *w);
+
+/** Writes {"data": [...], "next_cursor", "has_more"} and, when there is more, a header
+ *  Link to the next page (RFC 8288). `key` is the column whose text orders the list;
+ *  `write` NULL: every other column by its name. */
+void api_page_write(struct api_call *call, const struct api_page *page,
+                    const struct row_set *rows, const char *key, api_row_fn *write,
+                    struct buf *out);
+
+/** Exposed for tests: the text of a cursor, and back; false: not one of `list`. */
+void api_cursor_write(const char *list, const char *key, char out[API_CURSOR_SIZE]);
+bool api_cursor_read(const char *text, const char *list, char ret[API_PAGE_KEY_SIZE]);
+
+#endif
