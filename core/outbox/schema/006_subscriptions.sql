@@ -333,7 +333,9 @@ BEGIN
   IF seqs IS NOT NULL THEN
     PERFORM FROM outbox.expand_events(l, seqs, 'rebased');
   END IF;
-  UPDATE outbox.delivery d SET state = 'PENDING', updated_at = clock_timestamp()
+  UPDATE outbox.delivery d
+  SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
+      updated_at = clock_timestamp()
   FROM (SELECT h.subscription, h.aggregate_type, h.aggregate_id, min(h.seq) AS seq FROM outbox.delivery h
         WHERE h.lane = l.lane AND h.state = 'HELD' AND h.subscription > 0
         GROUP BY h.subscription, h.aggregate_type, h.aggregate_id) k
@@ -361,9 +363,10 @@ REVOKE ALL ON FUNCTION outbox.disable_subscription(bigint, text) FROM PUBLIC;
 
 -- Writes down how deliveries ended. `ended` is a list of objects: the delivery (seq, subscription), what becomes of it
 -- (state, attempts, setbacks, delay_ms, cause, error, asked as it was read) and, where `outcome` is there, what the
--- attempt was like. `health` says of each endpoint that was heard of: whether it took something (ok), how many failures
--- came after that, and how long it is left alone (throttle_ms). A row that was discarded meanwhile stays so, and one
--- that was asked for again goes again. Returns the subscriptions that have new PENDING rows, after one with
+-- attempt was like. A row that was put behind an earlier one of its key while it was sent ends all the same, but goes
+-- again only in its turn. `health` says of each endpoint that was heard of: whether it took something (ok), how many
+-- failures came after that, and how long it is left alone (throttle_ms). A row that was discarded meanwhile stays so,
+-- and one that was asked for again goes again. Returns the subscriptions that have new PENDING rows, after one with
 -- subscription 0; no row at all: the lane is somebody else's now, and nothing was written.
 CREATE FUNCTION outbox.end_deliveries(lane int, token bigint, ended json, health json)
 RETURNS SETOF bigint
@@ -395,7 +398,8 @@ BEGIN
            CASE WHEN f.state = 'RETRY' THEN clock_timestamp() + f.delay_ms * interval '1 millisecond' END, f.response
     FROM f WHERE f.outcome IS NOT NULL)
   UPDATE outbox.delivery d
-  SET state = CASE WHEN d.asked > f.asked AND f.state <> 'RETRY' THEN 'PENDING' ELSE f.state END,
+  SET state = CASE WHEN d.state = 'HELD' AND (d.asked > f.asked OR f.state = 'RETRY') THEN 'HELD'
+                   WHEN d.asked > f.asked AND f.state <> 'RETRY' THEN 'PENDING' ELSE f.state END,
       attempts = CASE WHEN d.asked > f.asked THEN 0 ELSE f.attempts END,
       setbacks = CASE WHEN d.asked > f.asked THEN 0 ELSE f.setbacks END,
       trigger = CASE WHEN d.asked > f.asked THEN 'manual' ELSE 'schedule' END,
@@ -404,7 +408,7 @@ BEGIN
       cause = f.cause, last_error = f.error, updated_at = clock_timestamp()
   FROM f
   WHERE d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
-    AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY');
+    AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD');
 
   INSERT INTO outbox.subscription_health AS h (subscription, consecutive_failures, failing_since, last_success_at,
                                                last_failure_at, throttled_until, last_cause, last_error)
@@ -437,7 +441,9 @@ BEGIN
     AND h.failing_since < clock_timestamp() - s.disable_after_s * interval '1 second';
 
   RETURN QUERY
-    UPDATE outbox.delivery x SET state = 'PENDING', updated_at = clock_timestamp()
+    UPDATE outbox.delivery x
+    SET state = CASE WHEN x.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
+        updated_at = clock_timestamp()
     FROM (SELECT DISTINCT d.subscription, d.aggregate_type, d.aggregate_id
           FROM json_to_recordset(ended) AS f(seq bigint, subscription bigint, state text)
           JOIN outbox.delivery d ON d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
