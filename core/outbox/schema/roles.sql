@@ -28,7 +28,8 @@ DECLARE
     ['outbox_relay', 'SELECT, INSERT, UPDATE, DELETE ON outbox.relay'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.retire(interval, int)'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.rebase()'],
-    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key, outbox.event_trace, outbox.audit'],
+    ['outbox_relay', 'SELECT ON outbox.dead, outbox.held_key, outbox.event_trace, outbox.audit,'
+                     ' outbox.subscription_delivery, outbox.operation_progress'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.like_of(text), outbox.check_filter(jsonb, text[], boolean),'
                      ' outbox.check_dead_filter(jsonb, boolean), outbox.dead_letters(jsonb),'
                      ' outbox.held_keys(jsonb)'],
@@ -46,6 +47,14 @@ DECLARE
                      ' outbox.end_deliveries(int, bigint, json, json),'
                      ' outbox.disable_subscription(bigint, text),'
                      ' outbox.note_change(text, text, jsonb, bigint)'],
+    ['outbox_relay', 'EXECUTE ON FUNCTION outbox.run_operation(int), outbox.sweep_deleted(int),'
+                     ' outbox.operation_page(outbox.lane, outbox.subscription, outbox.operation, bigint),'
+                     ' outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint),'
+                     ' outbox.looks_at_log(outbox.subscription, outbox.operation),'
+                     ' outbox.order_keys(int, bigint, bigint[], boolean), outbox.clean_subscriptions(),'
+                     ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
+                     ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean),'
+                     ' outbox.put_event_types(json, text)'],
 
     ['outbox_api', 'USAGE ON SCHEMA outbox'],
     ['outbox_api', 'SELECT ON outbox.meta, outbox.event_type'],
@@ -64,7 +73,11 @@ DECLARE
     ['outbox_api', 'SELECT, UPDATE ON outbox.subscription_health'],
     ['outbox_api', 'SELECT, INSERT ON outbox.attempt'],
     ['outbox_api', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]),'
-                   ' outbox.disable_subscription(bigint, text), outbox.note_change(text, text, jsonb, bigint)'],
+                   ' outbox.disable_subscription(bigint, text), outbox.note_change(text, text, jsonb, bigint),'
+                   ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
+                   ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean),'
+                   ' outbox.put_event_types(json, text)'],
+    ['outbox_api', 'SELECT ON outbox.subscription_delivery, outbox.operation_progress'],
 
     ['outbox_operator', 'USAGE ON SCHEMA outbox'],
     ['outbox_operator', 'SELECT ON outbox.meta, outbox.event_type, outbox.lane, outbox.delivery, outbox.relay,'
@@ -79,14 +92,18 @@ DECLARE
     ['outbox_operator', 'EXECUTE ON FUNCTION outbox.dead_replay(jsonb, text, int, int, bigint),'
                         ' outbox.dead_discard(jsonb, text, int, bigint),'
                         ' outbox.held_release(jsonb, boolean, text, int),'
-                        ' outbox.lane_pause(text, text, boolean), outbox.lane_resume(text, text)'],
+                        ' outbox.lane_pause(text, text, boolean), outbox.lane_resume(text, text),'
+                        ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
+                        ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean)'],
     ['outbox_operator', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
                         ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
                         ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
-                        ' missed_snap, backfill, version, created_at, updated_at, deleted_at) ON outbox.subscription'],
+                        ' missed_snap, missed_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
+                        ' ON outbox.subscription'],
     ['outbox_operator', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
                         ' ON outbox.subscription_secret'],
-    ['outbox_operator', 'SELECT ON outbox.subscription_health, outbox.operation'],
+    ['outbox_operator', 'SELECT ON outbox.subscription_health, outbox.operation, outbox.subscription_delivery,'
+                        ' outbox.operation_progress'],
     ['outbox_operator', 'SELECT (attempt, subscription, lane, seq, number, trigger, outcome, started_at, dns_us, connect_us,'
                         ' tls_us, first_byte_us, total_us, remote, reused, requests, http_status, category, cause, error,'
                         ' retry_after_ms, next_attempt_at) ON outbox.attempt'],
@@ -103,10 +120,12 @@ DECLARE
     ['outbox_monitor', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
                        ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
                        ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
-                       ' missed_snap, backfill, version, created_at, updated_at, deleted_at) ON outbox.subscription'],
+                       ' missed_snap, missed_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
+                       ' ON outbox.subscription'],
     ['outbox_monitor', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
                        ' ON outbox.subscription_secret'],
-    ['outbox_monitor', 'SELECT ON outbox.subscription_health, outbox.operation'],
+    ['outbox_monitor', 'SELECT ON outbox.subscription_health, outbox.operation, outbox.subscription_delivery,'
+                       ' outbox.operation_progress'],
     ['outbox_monitor', 'SELECT (attempt, subscription, lane, seq, number, trigger, outcome, started_at, dns_us, connect_us,'
                        ' tls_us, first_byte_us, total_us, remote, reused, requests, http_status, category, cause, error,'
                        ' retry_after_ms, next_attempt_at) ON outbox.attempt']

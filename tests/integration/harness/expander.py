@@ -46,7 +46,7 @@ class Expander:
                          self.lane, self.token, page)
 
     def expand_all(self, page: int = 100) -> None:
-        while self.expand(page)[0][2]:
+        while self.expand(page)[0][1] > 0:
             pass
 
     def tidy(self) -> bool:
@@ -82,6 +82,37 @@ class Expander:
         health = health or {"subscription": subscription, "ok": ok, "failures": 0 if ok else 1, "throttle_ms": 0}
         return [r[0] for r in self.call("SELECT outbox.end_deliveries(%s, %s, %s, %s)", self.lane, self.token,
                                         json.dumps([ended]), json.dumps([health]))]
+
+    def set_status(self, subscription: int, status: str) -> None:
+        """As the API does it."""
+        if status == "disabled":
+            self.call("SELECT outbox.disable_subscription(%s, 'manual')", subscription, role="outbox_api")
+        else:
+            self.call("UPDATE outbox.subscription SET status = %s, status_changed_at = clock_timestamp()"
+                      " WHERE subscription = %s", status, subscription, role="outbox_api")
+
+    def recover(self, subscription: int, include: str = "all", **more) -> dict:
+        """outbox.recover() as a dict: refused, operation, failed, missed."""
+        more = {"include": include, **more}
+        names = "".join(f", {name} => %s" for name in more)
+        values = self.call(f"SELECT r.* FROM outbox.subscription s, outbox.recover(s.id{names}) r"
+                           " WHERE s.subscription = %s", *more.values(), subscription, role="outbox_api")[0]
+        return dict(zip(("refused", "operation", "failed", "missed"), values))
+
+    def work(self, page: int = 500) -> None:
+        """Runs operations, as any relay does, until none is left."""
+        while self.call("SELECT outbox.run_operation(%s)", page)[0][0]:
+            pass
+
+    def progress(self, operation: str) -> dict:
+        names = ("state", "matched", "enqueued", "succeeded", "failed", "pending", "progress", "eta")
+        return dict(zip(names, self.call(f"SELECT {', '.join(names)} FROM outbox.operation_progress WHERE id = %s",
+                                         operation, role="outbox_api")[0]))
+
+    def redeliver(self, subscription: int, seq: int) -> tuple:
+        """(refused, state)"""
+        return self.call("SELECT * FROM outbox.redeliver(%s, %s, %s, 'ann')", self.lane, seq, subscription,
+                         role="outbox_api")[0]
 
     def drain(self, subscription: int) -> list[int]:
         """Delivers what is due, one after the other; returns the order."""
