@@ -56,7 +56,7 @@ static const char privileges_sql[] =
     "  ('outbox.subscription_health', 'UPDATE')) t(object, privilege)"
     " UNION ALL SELECT f, 'EXECUTE', has_function_privilege(f, 'EXECUTE') "
     " FROM (VALUES ('outbox.retire(interval,int)'), ('outbox.rebase()'),"
-    "  ('outbox.end_deliveries(int,bigint,boolean,json,json)')) x(f)) w "
+    "  ('outbox.end_deliveries(int,bigint,json,json)')) x(f)) w "
     "WHERE p.is_relay AND NOT w.has HAVING count(*) > 0 "
     "UNION ALL "
     "SELECT 'warning', current_user, current_user || ' cannot see the sessions of other"
