@@ -15,10 +15,10 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_run,    &cmd_check,   &cmd_migrate,   &cmd_publish,  &cmd_status,
-    &cmd_stuck,  &cmd_trace,   &cmd_doctor,    &cmd_dead,     &cmd_held,
-    &cmd_pause,  &cmd_resume,  &cmd_explain,   &cmd_adapters, &cmd_receive,
-    &cmd_verify, &cmd_version, &cmd_reference, NULL,
+    &cmd_run,     &cmd_check,  &cmd_migrate, &cmd_publish,   &cmd_status,
+    &cmd_stuck,   &cmd_trace,  &cmd_doctor,  &cmd_dead,      &cmd_held,
+    &cmd_pause,   &cmd_resume, &cmd_secrets, &cmd_explain,   &cmd_adapters,
+    &cmd_receive, &cmd_verify, &cmd_version, &cmd_reference, NULL,
 };
 
 const struct cli_command *const *cli_commands(void)

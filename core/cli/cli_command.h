@@ -34,6 +34,7 @@ extern const struct cli_command cmd_held;
 extern const struct cli_command cmd_pause;
 extern const struct cli_command cmd_resume;
 extern const struct cli_command cmd_doctor;
+extern const struct cli_command cmd_secrets;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_adapters;
 extern const struct cli_command cmd_receive;
