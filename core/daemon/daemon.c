@@ -22,6 +22,7 @@
 #include "daemon/report.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
+#include "outbox/secret_store.h"
 #include "postrider/version.h"
 
 #include <poll.h>
@@ -69,6 +70,42 @@ static void print_problems(const struct buf *problems)
         log_warn("config", "config.problem", "%.*s", (int)len, line);
         line += len + (line[len] == '\n');
     }
+}
+
+static bool has_subscriptions(const struct settings *s)
+{
+    for (size_t i = 0; i < s->n_destinations; i++) {
+        if (s->destinations[i].subscriptions) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without a key that secrets need, subscriptions would stand still one by one: better
+ * not to start, or not to reload. A database that is down cannot be asked. */
+static int check_secrets(const struct configuration *c, struct rider_error *err)
+{
+    struct buf missing = buf_make(1024);
+    struct rider_error unknown;
+    int rc = 0;
+
+    if (!has_subscriptions(c->settings)) {
+        return 0;
+    }
+    if (secret_store_missing_keys(c->settings->source.dsn, c->key_ring, &missing,
+                                  &unknown) != 0) {
+        log_warn("config", "config.secrets_unchecked",
+                 "could not check that the key ring fits the stored secrets: %s",
+                 unknown.text);
+    } else if (missing.len > 0) {
+        rc = rider_fail(err, RIDER_E_CONFIG,
+                        "webhooks.key_ring: \"%s\" lacks key %s, which stored secrets "
+                        "need: put it back",
+                        c->settings->webhooks.key_ring, buf_text(&missing));
+    }
+    buf_done(&missing);
+    return rc;
 }
 
 static int read_configuration(struct daemon *d, struct configuration **ret,
@@ -149,7 +186,10 @@ static int start(struct daemon *d, struct rider_error *err)
     log_info("daemon", "daemon.start",
              "postrider %s starts as %s with %zu destinations", RIDER_VERSION, d->owner,
              s->n_destinations);
-    rc = signals_open(&d->signals, err);
+    rc = check_secrets(d->configuration, err);
+    if (rc == 0) {
+        rc = signals_open(&d->signals, err);
+    }
     if (rc == 0) {
         rc = monitor_create(s->source.dsn, s->source.retention_ms, &d->report.monitor,
                             err);
@@ -221,8 +261,11 @@ static int renew_backend(struct daemon *d, const struct settings *next,
 static int take_over(struct daemon *d, struct configuration *next,
                      struct rider_error *err)
 {
-    int rc = lane_set_apply(d->lanes, next, d->source.registry, err);
+    int rc = check_secrets(next, err);
 
+    if (rc == 0) {
+        rc = lane_set_apply(d->lanes, next, d->source.registry, err);
+    }
     if (rc == 0) {
         rc = restart_membership(d, &next->settings->source, err);
     }
