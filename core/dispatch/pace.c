@@ -32,7 +32,9 @@ void pace_set_limits(struct pace *p, const struct pace_limits *limits)
 {
     struct breaker *b = &p->breaker;
 
-    if (b->ramp == b->limit || b->ramp > limits->max_in_flight) {
+    /* While it is not closed the ramp is one, whatever the limit. */
+    if (b->state == BREAKER_CLOSED &&
+        (b->ramp == b->limit || b->ramp > limits->max_in_flight)) {
         b->ramp = limits->max_in_flight;
     }
     b->limit = limits->max_in_flight;
@@ -79,12 +81,12 @@ size_t pace_allows(struct pace *p, uint64_t now_ms)
 uint64_t pace_next_ms(const struct pace *p, uint64_t now_ms)
 {
     double rate = rate_of(p);
+    size_t window = p->breaker.state == BREAKER_CLOSED ? p->breaker.ramp : 1;
 
     if (p->breaker.state == BREAKER_OPEN && p->breaker.retry_at_ms > now_ms) {
         return p->breaker.retry_at_ms;
     }
-    if (p->in_flight >= p->limits.max_in_flight ||
-        (p->breaker.state != BREAKER_OPEN && p->in_flight >= p->breaker.ramp)) {
+    if (p->in_flight >= p->limits.max_in_flight || p->in_flight >= window) {
         return UINT64_MAX;
     }
     if (rate > 0 && p->tokens < 1) {
@@ -115,10 +117,19 @@ void pace_unsent(struct pace *p)
     }
 }
 
+/* It took something, or refused one event only. What was out when the breaker opened
+ * does not close it: the endpoint has said since then when it wants to be asked. */
+static void answered(struct pace *p)
+{
+    if (p->breaker.state != BREAKER_OPEN) {
+        breaker_success(&p->breaker, 1);
+    }
+}
+
 void pace_succeeded(struct pace *p, uint64_t now_ms)
 {
     back(p);
-    breaker_success(&p->breaker, 1);
+    answered(p);
     p->successes++;
     if (p->lowered == 0) {
         return;
@@ -177,7 +188,7 @@ void pace_event_failed(struct pace *p, struct prng *g, uint64_t now_ms, uint32_t
     if (counts) {
         breaker_event_failed(&p->breaker, g, now_ms, cause, BREAKER_STREAK);
     } else {
-        breaker_success(&p->breaker, 1);
+        answered(p);
     }
 }
 

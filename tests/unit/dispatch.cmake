@@ -2,7 +2,8 @@
 foreach(part sim order window outcomes lease stop operator standby)
   postrider_unit_test(lane_${part} test_sim)
 endforeach()
-foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox lane_share)
+foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox lane_share
+        pace sub_table sub_delivery)
   postrider_unit_test(${module} dispatch base)
 endforeach()
 

@@ -10,6 +10,7 @@
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -94,6 +95,35 @@ static void a_copy_is_a_copy(void **state)
     assert_non_null(bump_copy(&a, NULL, 0));
 }
 
+static bool all_zero(const unsigned char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whatever chunk it is in, newest or not. */
+static void wiped_memory_holds_nothing(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP(bump_done) struct bump a = {0};
+    unsigned char *pieces[50];
+    const size_t size = 3000;
+
+    bump_wipe(&a); /* nothing yet */
+    for (size_t i = 0; i < 50; i++) {
+        pieces[i] = bump_alloc(&a, size);
+        memset(pieces[i], 's', size);
+    }
+    bump_wipe(&a);
+    for (size_t i = 0; i < 50; i++) {
+        assert_true(all_zero(pieces[i], size));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +131,7 @@ int main(void)
         cmocka_unit_test(what_is_trimmed_is_given_out_again),
         cmocka_unit_test(a_piece_larger_than_any_chunk),
         cmocka_unit_test(a_copy_is_a_copy),
+        cmocka_unit_test(wiped_memory_holds_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
