@@ -21,6 +21,7 @@
 #define REASON_MAX   240
 #define REMOTE_MAX   63
 #define RESPONSE_MAX 1024
+#define CATEGORY_MAX 31
 
 #define END_OF(S, member) (offsetof(S, member) + sizeof(((S *)0)->member))
 #define RESULT_SIZE_1     END_OF(struct rider_result, attempt)
@@ -76,7 +77,10 @@ static struct rider_attempt *copy_attempt(const struct rider_attempt *from)
     size_t remote = from->remote.len < REMOTE_MAX ? from->remote.len : REMOTE_MAX;
     size_t response =
         from->response.len < RESPONSE_MAX ? from->response.len : RESPONSE_MAX;
-    struct rider_attempt *copy = malloc(sizeof(*copy) + remote + response);
+    size_t category =
+        from->category == NULL ? 0 : strnlen(from->category, CATEGORY_MAX);
+    struct rider_attempt *copy =
+        malloc(sizeof(*copy) + remote + response + category + 1);
     if (copy == NULL) {
         return NULL;
     }
@@ -87,6 +91,12 @@ static struct rider_attempt *copy_attempt(const struct rider_attempt *from)
     }
     if (response > 0) {
         memcpy(texts + remote, from->response.data, response);
+    }
+    if (from->category != NULL) {
+        char *word = texts + remote + response;
+        memcpy(word, from->category, category);
+        word[category] = '\0';
+        copy->category = word;
     }
     copy->remote = (struct rider_bytes){texts, remote};
     copy->response = (struct rider_bytes){texts + remote, response};

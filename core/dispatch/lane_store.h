@@ -120,8 +120,8 @@ struct lane_end {
     uint32_t outcome;
     int32_t remote_code;
     struct rider_attempt attempt;
-    char remote[64];
-    char *response; /* NUL-terminated; NULL: none was kept */
+    char remote[64], category[32]; /* "": none */
+    char *response;                /* NUL-terminated; NULL: none was kept */
 };
 
 /** What was heard of one endpoint. */

@@ -66,6 +66,8 @@ static void keep_attempt(struct lane_end *end, const struct inbox_failure *f)
     if (len > 0) {
         memcpy(end->remote, a->remote.data, len);
     }
+    (void)snprintf(end->category, sizeof(end->category), "%s",
+                   a->category == NULL ? "" : a->category);
     if (a->response.len > 0) {
         end->response = strndup(a->response.data, a->response.len);
         if (end->response != NULL) {
@@ -134,7 +136,7 @@ static void delivered(struct lane *lane, struct delivery *d, struct lane_end *en
 
     pace_succeeded(&s->pace, lane->now_ms);
     heard_well(lane, s);
-    if (before != BREAKER_CLOSED) {
+    if (before != BREAKER_CLOSED && s->pace.breaker.state == BREAKER_CLOSED) {
         log_info(lane->config.name, "subscription.recovered",
                  "subscription %.*s takes events again", (int)d->to->target.id.len,
                  (const char *)d->to->target.id.data);
@@ -251,15 +253,15 @@ static void unsent(struct lane *lane, struct delivery *d, const struct inbox_fai
 {
     struct sub *s = d->to->sub;
 
-    if (s->pace.breaker.state == BREAKER_CLOSED) {
+    if (s->pace.breaker.state == BREAKER_OPEN) {
+        pace_unsent(&s->pace);
+    } else {
+        /* A probe that was not even tried has failed, too: without a pause it would
+         * come and go at once, for ever. */
         pace_unavailable(&s->pace, &lane->prng, lane->now_ms, f->cause,
                          f->retry_after_ms, false);
-    } else {
-        pace_unsent(&s->pace);
     }
-    /* Whichever of the two it is in the database. */
-    s->pending = true;
-    s->retry_at_ms = lane->now_ms;
+    s->pending = true; /* or due: a read looks for both */
     lane_mark_done(d);
     leave(lane, d);
     lane_free_rows_batches(lane);

@@ -106,7 +106,7 @@ static void write_attempt(struct json_writer *w, const struct lane_end *end)
     jw_string_or_null(w, "remote", end->remote[0] == '\0' ? NULL : end->remote);
     jw_bool(w, "reused", (a->flags & RIDER_ATTEMPT_REUSED) != 0);
     jw_int(w, "requests", a->requests);
-    jw_string_or_null(w, "category", a->category);
+    jw_string_or_null(w, "category", end->category[0] == '\0' ? NULL : end->category);
     jw_string_or_null(w, "response", end->response);
     if (end->remote_code != 0) {
         jw_int(w, "http_status", end->remote_code);

@@ -27,13 +27,18 @@ RIDER_DEFINE_PTR_CLEANUP(struct inbox, inbox_destroy);
 
 static const struct rider_result delivered = {.outcome = RIDER_DELIVERED};
 
-static struct inbox *make(size_t capacity)
+static struct inbox *make_for(size_t capacity, bool subscriptions)
 {
     struct inbox *in = NULL;
     struct rider_error err;
 
-    assert_int_equal(inbox_create("test", capacity, false, &in, &err), 0);
+    assert_int_equal(inbox_create("test", capacity, subscriptions, &in, &err), 0);
     return in;
+}
+
+static struct inbox *make(size_t capacity)
+{
+    return make_for(capacity, false);
 }
 
 static bool readable(const struct inbox *in)
@@ -221,6 +226,87 @@ static void the_host_says_who_it_is(void **state)
     host->log(host, 99, "of no level, taken for information");
 }
 
+static void with_subscriptions_attempts_are_kept(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(inbox_destroy) struct inbox *in = make_for(4, true);
+    const struct rider_host *host = inbox_host(in);
+    char text[2000];
+    char category[] = "http_5xx";
+
+    assert_int_equal(host->flags, RIDER_HOST_SUBSCRIPTIONS);
+    memset(text, 'r', sizeof(text));
+    struct rider_attempt tried = {.struct_size = sizeof(tried),
+                                  .flags = RIDER_ATTEMPT_REUSED,
+                                  .started_at_us = 99,
+                                  .total_us = 5,
+                                  .requests = 1,
+                                  .remote = {text, 9},
+                                  .category = category,
+                                  .response = {text + 100, sizeof(text) - 100}};
+    const struct rider_result failed = {
+        .struct_size = sizeof(failed), .outcome = RIDER_RETRY, .attempt = &tried};
+    const struct rider_result fine = {.struct_size = sizeof(fine), .attempt = &tried};
+    host->complete(host, 1, &failed);
+    tried.remote.len = 500; /* longer than any address */
+    tried.response.len = 0;
+    host->complete(host, 2, &fine);
+    memset(text, 'x', sizeof(text)); /* borrowed for the call only */
+    memset(category, 'x', sizeof(category) - 1);
+    struct inbox_contents got = inbox_drain(in);
+    assert_int_equal(got.n_delivered, 0); /* it has more to tell than its ticket */
+    assert_int_equal(got.n_failed, 2);
+    const struct rider_attempt *a = got.failed[0].attempt;
+    assert_non_null(a);
+    assert_int_equal(a->started_at_us, 99);
+    assert_int_equal(a->total_us, 5);
+    assert_int_equal(a->flags, RIDER_ATTEMPT_REUSED);
+    assert_int_equal(a->remote.len, 9);
+    assert_memory_equal(a->remote.data, "rrrrrrrrr", 9);
+    assert_string_equal(a->category, "http_5xx");
+    assert_int_equal(a->response.len, 1024);
+    assert_int_equal(((const char *)a->response.data)[1023], 'r');
+    assert_int_equal(got.failed[1].outcome, RIDER_DELIVERED);
+    assert_int_equal(got.failed[1].attempt->remote.len, 63);
+    assert_int_equal(got.failed[1].attempt->response.len, 0);
+    host->complete(host, 3, &failed); /* never drained: freed with the inbox */
+}
+
+static void an_older_plugin_s_results_end_before_the_attempt(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(inbox_destroy) struct inbox *in = make_for(4, true);
+    const struct rider_host *host = inbox_host(in);
+    const struct rider_attempt tried = {.struct_size = sizeof(tried)};
+    const struct rider_attempt older = {.struct_size = 8};
+    const void *wild = (const void *)(uintptr_t)16; /* NOLINT: never followed */
+    const struct rider_result no_member = {.struct_size =
+                                               offsetof(struct rider_result, attempt),
+                                           .outcome = RIDER_RETRY,
+                                           .attempt = wild};
+    const struct rider_result too_short = {
+        .struct_size = sizeof(too_short), .outcome = RIDER_RETRY, .attempt = &older};
+    const struct rider_result nothing = {.struct_size = sizeof(nothing)};
+    const struct rider_result failed = {
+        .struct_size = sizeof(failed), .outcome = RIDER_RETRY, .attempt = &tried};
+
+    host->complete(host, 1, &no_member);
+    host->complete(host, 2, &too_short);
+    host->complete(host, 3, &nothing);
+    struct inbox_contents got = inbox_drain(in);
+    assert_int_equal(got.n_failed, 2);
+    assert_null(got.failed[0].attempt);
+    assert_null(got.failed[1].attempt);
+    assert_int_equal(got.n_delivered, 1);
+
+    RIDER_CLEANUP_PTR(inbox_destroy) struct inbox *plain = make(4);
+    assert_int_equal(inbox_host(plain)->flags, 0);
+    inbox_host(plain)->complete(inbox_host(plain), 1, &failed);
+    got = inbox_drain(plain);
+    assert_int_equal(got.n_failed, 1);
+    assert_null(got.failed[0].attempt); /* nobody would write it down */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +315,8 @@ int main(void)
         cmocka_unit_test(a_failure_keeps_all_that_was_said),
         cmocka_unit_test(only_the_first_completion_wakes),
         cmocka_unit_test(the_host_says_who_it_is),
+        cmocka_unit_test(with_subscriptions_attempts_are_kept),
+        cmocka_unit_test(an_older_plugin_s_results_end_before_the_attempt),
     };
 
     log_setup(LOG_ERROR_LEVEL, LOG_FORMAT_HUMAN);
