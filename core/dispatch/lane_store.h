@@ -98,6 +98,7 @@ struct lane_sub {
 struct lane_expanded {
     enum lane_grant grant;
     size_t events;
+    size_t rows; /* that they became */
     bool more;
 };
 

@@ -21,8 +21,10 @@
 
 #include <stdlib.h>
 
-#define LIST_MS 1000
-#define TIDY_MS 15000
+#define LIST_MS     1000
+#define TIDY_MS     15000
+#define FIRST_PAGE  100
+#define EXPAND_ROWS 10000 /* made in one transaction, about: the lease waits for it */
 
 struct lane_subs *lane_subs_create(void)
 {
@@ -31,6 +33,7 @@ struct lane_subs *lane_subs_create(void)
     if (subs != NULL) {
         subs->table = sub_table_create();
         subs->cap_busy = SUBS_ROWS_MAX;
+        subs->page = FIRST_PAGE;
         subs->busy = calloc(subs->cap_busy, sizeof(*subs->busy));
     }
     if (subs != NULL && (subs->table == NULL || subs->busy == NULL)) {
@@ -242,7 +245,8 @@ void lane_subs_step(struct lane *lane)
     ask_take(lane);
     if (!subs->expanding &&
         (lane->now_ms >= lane->poll_at_ms || lane->now_ms >= lane->renew_at_ms)) {
-        ask_expand(lane, lane->config.batch);
+        ask_expand(lane,
+                   subs->page < lane->config.batch ? subs->page : lane->config.batch);
     }
     if (!subs->tidying && lane->now_ms >= subs->tidy_at_ms) {
         ask_tidy(lane);
@@ -294,6 +298,19 @@ static void schedule_poll(struct lane *lane, const struct lane_expanded *page)
     lane->poll_at_ms = lane->now_ms + lane->poll_pause_ms;
 }
 
+/* How many events the next page may have, by what became of the last one's. */
+static size_t next_page(const struct lane_subs *subs, const struct lane_expanded *page)
+{
+    if (page->rows == 0) {
+        return page->events == 0 ? subs->page : subs->page * 2;
+    }
+    size_t fits = EXPAND_ROWS * page->events / page->rows;
+    size_t most = subs->page * 2;
+
+    fits = fits < most ? fits : most;
+    return fits == 0 ? 1 : fits;
+}
+
 void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
 {
     struct lane *lane = arg;
@@ -317,6 +334,9 @@ void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
     }
     atomic_fetch_add_explicit(&lane->ports.stats->events_read, page->events,
                               memory_order_relaxed);
+    lane->subs->page = next_page(lane->subs, page);
+    lane->subs->page =
+        lane->subs->page < lane->config.batch ? lane->subs->page : lane->config.batch;
     schedule_poll(lane, page);
     if (page->grant == LANE_PAUSED && lane->phase == LANE_RUNNING) {
         log_info(lane->config.name, "lane.paused", "lane is paused, giving it back");

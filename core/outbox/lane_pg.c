@@ -162,7 +162,7 @@ static void op_rebase(struct lane_store *s)
     struct lane_pg *pg = from_store(s);
 
     /* It may take long on a large log: no limit for this transaction. */
-    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_NO_LIMIT,
+    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_SETTING,
                                                 .statement = "no_limit",
                                                 .joined = true});
     lane_pg_send(pg, REQ_REBASE, "rebase", NULL, 0);
@@ -438,7 +438,7 @@ static void on_done(void *arg, int request, const PGresult *res)
         [REQ_WRITE] = written,
         [REQ_PROMOTE] = promoted,
         [REQ_RELEASE] = released,
-        [REQ_NO_LIMIT] = NULL,
+        [REQ_SETTING] = NULL,
         [REQ_REBASE] = rebased,
         [REQ_EXPAND] = lane_subs_pg_expanded,
         [REQ_LIST] = lane_subs_pg_listed,

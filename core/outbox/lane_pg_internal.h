@@ -27,7 +27,7 @@ enum request {
     REQ_WRITE,
     REQ_PROMOTE,
     REQ_RELEASE,
-    REQ_NO_LIMIT,
+    REQ_SETTING,
     REQ_REBASE,
     REQ_EXPAND,
     REQ_LIST,

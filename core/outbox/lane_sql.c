@@ -260,6 +260,7 @@ static const struct pg_statement statements[] = {
             "$4::json)"},
     {"tidy", "SELECT outbox.tidy_subscriptions($1::int, $2::bigint, $3::bool, "
              "$4::text[], $5::text[])"},
+    {"plan_anew", "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"},
     {"no_limit", "SELECT set_config('statement_timeout', '0', true), "
                  "set_config('lock_timeout', '0', true)"},
     {"rebase", "SELECT count(*) FROM outbox.rebase()"},

@@ -78,6 +78,10 @@ void lane_subs_pg_take(struct lane_store *s, const struct lane_want *wants, size
     target_scratch_reset(pg->targets);
     const char *const params[] = {pg->lane, buf_text(&pg->json),
                                   pg->config.hold_dead ? "true" : "false"};
+    /* A plan from when the table was small reads all of it once it has grown. */
+    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_SETTING,
+                                                .statement = "plan_anew",
+                                                .joined = true});
     lane_pg_send(pg, REQ_READ, "take", params, 3);
 }
 
@@ -237,6 +241,7 @@ void lane_subs_pg_expanded(struct lane_pg *pg, const PGresult *res)
     }
     for (int r = 1; r < PQntuples(res); r++) {
         events->rows_made(pg->store.events_arg, event_decode_int(res, r, 0));
+        page.rows += (size_t)event_decode_int(res, r, 1);
     }
     events->expanded(pg->store.events_arg, &page);
 }

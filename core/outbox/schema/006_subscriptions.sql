@@ -293,14 +293,15 @@ BEGIN
   ELSIF page > 0 AND (seqs IS NOT NULL OR l.win IS NOT NULL) THEN
     UPDATE outbox.lane x SET snap = here, win = NULL, win_seq = 0, sent_seq = 0 WHERE x.lane = l.lane;
   END IF;
-  IF renew OR seqs IS NOT NULL THEN
-    UPDATE outbox.lane x SET lease_until = clock_timestamp() + lease_ms * interval '1 millisecond',
-      cause = expand.cause, last_error = expand.error, updated_at = clock_timestamp() WHERE x.lane = l.lane;
-  END IF;
   RETURN QUERY SELECT 0::bigint, COALESCE(cardinality(seqs), 0)::bigint, full_page, l.state <> 'ACTIVE';
   IF seqs IS NOT NULL THEN
     RETURN QUERY SELECT m.subscription, m.rows, false, false
                  FROM outbox.expand_events(l, seqs, 'queueing') m;
+  END IF;
+  -- Last, so that the lease is whole when this commits.
+  IF renew OR seqs IS NOT NULL THEN
+    UPDATE outbox.lane x SET lease_until = clock_timestamp() + lease_ms * interval '1 millisecond',
+      cause = expand.cause, last_error = expand.error, updated_at = clock_timestamp() WHERE x.lane = l.lane;
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, text, text) FROM PUBLIC;
@@ -370,7 +371,11 @@ REVOKE ALL ON FUNCTION outbox.disable_subscription(bigint, text) FROM PUBLIC;
 -- subscription 0; no row at all: the lane is somebody else's now, and nothing was written.
 CREATE FUNCTION outbox.end_deliveries(lane int, token bigint, ended json, health json)
 RETURNS SETOF bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+-- Planned anew each time, and rows looked up one by one: a plan that was made while the table was small, or had no
+-- statistics, reads all of it once it has grown. Places stay what they are: who changes rows holds the lane's row.
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   holds_dead boolean;
@@ -407,8 +412,10 @@ BEGIN
                              ELSE clock_timestamp() + f.delay_ms * interval '1 millisecond' END,
       cause = f.cause, last_error = f.error, updated_at = clock_timestamp()
   FROM f
-  WHERE d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
-    AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD');
+  CROSS JOIN LATERAL (SELECT x.ctid AS place FROM outbox.delivery x
+                      WHERE x.lane = end_deliveries.lane AND x.seq = f.seq AND x.subscription = f.subscription
+                      OFFSET 0) r
+  WHERE d.ctid = r.place AND d.state IN ('PENDING', 'IN_FLIGHT', 'RETRY', 'HELD');
 
   INSERT INTO outbox.subscription_health AS h (subscription, consecutive_failures, failing_since, last_success_at,
                                                last_failure_at, throttled_until, last_cause, last_error)
@@ -446,15 +453,17 @@ BEGIN
         updated_at = clock_timestamp()
     FROM (SELECT DISTINCT d.subscription, d.aggregate_type, d.aggregate_id
           FROM json_to_recordset(ended) AS f(seq bigint, subscription bigint, state text)
-          JOIN outbox.delivery d ON d.lane = end_deliveries.lane AND d.seq = f.seq AND d.subscription = f.subscription
+          CROSS JOIN LATERAL (SELECT x.* FROM outbox.delivery x
+                              WHERE x.lane = end_deliveries.lane AND x.seq = f.seq AND x.subscription = f.subscription
+                              OFFSET 0) d
           WHERE f.state <> 'RETRY') k
     CROSS JOIN LATERAL (
-      SELECT y.seq, y.state FROM outbox.delivery y
+      SELECT y.ctid AS place, y.state FROM outbox.delivery y
       WHERE y.lane = end_deliveries.lane AND y.subscription = k.subscription AND y.aggregate_type = k.aggregate_type
         AND y.aggregate_id = k.aggregate_id AND y.state NOT IN ('DELIVERED', 'DISCARDED')
         AND (holds_dead OR y.state <> 'DEAD')
       ORDER BY y.seq LIMIT 1) n
-    WHERE n.state = 'HELD' AND x.lane = end_deliveries.lane AND x.subscription = k.subscription AND x.seq = n.seq
+    WHERE n.state = 'HELD' AND x.ctid = n.place
     RETURNING x.subscription;
 END $$;
 REVOKE ALL ON FUNCTION outbox.end_deliveries(int, bigint, json, json) FROM PUBLIC;
