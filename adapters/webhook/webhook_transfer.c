@@ -372,10 +372,13 @@ struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *t
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
                             &exchange.proxy_status);
     exchange.at_proxy = ended_at_proxy(transfer, code, exchange.proxy_status);
-    if (transfer->answered) {
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
-                                &exchange.status);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &exchange.status);
+    /* libcurl has no memory for a header line of more than 100 KB. */
+    if (code == CURLE_OUT_OF_MEMORY && exchange.sent && exchange.status >= 200) {
+        exchange.answered = true;
+        exchange.cut = true;
     }
+    exchange.status = exchange.answered ? exchange.status : 0;
     return exchange;
 }
 

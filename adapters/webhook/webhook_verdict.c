@@ -74,10 +74,11 @@ static const struct {
      "the certificate status is invalid"},
     {CURLE_SSL_CERTPROBLEM, RIDER_CAUSE_TLS, "tls",
      "the client certificate cannot be used"},
+    {CURLE_SSL_CLIENTCERT, RIDER_CAUSE_TLS, "tls",
+     "the endpoint asks for a client certificate"},
     {CURLE_SSL_CACERT_BADFILE, RIDER_CAUSE_TLS, "tls", "the CA file cannot be used"},
     {CURLE_SSL_CIPHER, RIDER_CAUSE_TLS, "tls", "no TLS cipher in common"},
-    {CURLE_OUT_OF_MEMORY, RIDER_CAUSE_ADAPTER_FAULT, "response_too_large",
-     "memory is short, or one header of the answer is huge"},
+    {CURLE_OUT_OF_MEMORY, RIDER_CAUSE_ADAPTER_FAULT, "protocol", "memory is short"},
 };
 
 /* The first row that matches decides; proxy_status 0 fits any. */
@@ -162,6 +163,10 @@ static struct rider_result transport_verdict(const struct webhook_exchange *exch
             result.reason = transport_rows[i].reason;
             break;
         }
+    }
+    if (exchange->code == CURLE_OPERATION_TIMEDOUT && !exchange->sent) {
+        result.reason = exchange->resolved ? "no connection in time"
+                                           : "no address of the endpoint in time";
     }
     if (exchange->sent) {
         result.flags |= RIDER_RESULT_MAYBE_DELIVERED;
