@@ -48,9 +48,11 @@ def command(kind: str, events: int, seconds: int, body_bytes: int, options: dict
 
 
 def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_bytes: int = 200,
-          env: dict | None = None) -> Run:
-    """Runs to the end; an adapter that refuses its options raises ValueError with the text."""
-    done = subprocess.run(command(kind, events, seconds, body_bytes, options), timeout=180,
+          env: dict | None = None, descriptors: int = 0) -> Run:
+    """Runs to the end; an adapter that refuses its options raises ValueError with the text.
+    `descriptors` is how many files the process may open, 0 as many as it can get."""
+    limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+    done = subprocess.run(limit + command(kind, events, seconds, body_bytes, options), timeout=180,
                           capture_output=True, text=True, env=os.environ | (env or {}), check=False)
     if done.returncode != 0:
         raise ValueError(done.stderr.strip())

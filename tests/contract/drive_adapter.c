@@ -163,9 +163,12 @@ static struct rider_bytes bytes_of(const char *text)
 
 static void make_items(struct drive *drive, struct rider_bytes body)
 {
+    uint64_t rate = drive->targets.rate, now = clock_mono_ms();
+
     for (size_t i = 0; i < drive->n; i++) {
         struct item *item = &drive->items[i];
 
+        item->due_ms = rate > 0 ? now + i * 1000u / rate : 0;
         (void)snprintf(item->id, sizeof(item->id), "019c0000-0000-7000-8000-%012zu", i);
         item->event = (struct rider_event){
             .struct_size = sizeof(item->event),

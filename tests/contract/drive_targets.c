@@ -23,6 +23,8 @@ static bool set_number(struct drive_targets *targets, const char *key,
         targets->n = number;
     } else if (strcmp(key, "sick") == 0) {
         targets->sick = number;
+    } else if (strcmp(key, "rate") == 0) {
+        targets->rate = number;
     } else if (strcmp(key, "timeout_ms") == 0) {
         targets->like.timeout_ms = (uint32_t)number;
     } else if (strcmp(key, "keep_response") == 0) {
@@ -51,25 +53,43 @@ static bool add_header(struct drive_targets *targets, const char *value)
     return true;
 }
 
+/** The member that a key with a text fills, or NULL. */
+static struct rider_bytes *member_of(struct drive_targets *targets, const char *key)
+{
+    const struct {
+        const char *key;
+        struct rider_bytes *member;
+    } members[] = {{"url", &targets->url},
+                   {"sick_url", &targets->sick_url},
+                   {"ca_ref", &targets->like.ca_ref},
+                   {"cert_ref", &targets->like.cert_ref},
+                   {"sick_ca_ref", &targets->sick_ca_ref},
+                   {"sick_cert_ref", &targets->sick_cert_ref}};
+
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        if (strcmp(key, members[i].key) == 0) {
+            return members[i].member;
+        }
+    }
+    return NULL;
+}
+
 static bool set_text(struct drive_targets *targets, const char *key, const char *value)
 {
-    if (strcmp(key, "url") == 0) {
-        targets->url = value;
-    } else if (strcmp(key, "sick_url") == 0) {
-        targets->sick_url = value;
-    } else if (strcmp(key, "ca_ref") == 0) {
-        targets->like.ca_ref = bytes_of(value);
-    } else if (strcmp(key, "cert_ref") == 0) {
-        targets->like.cert_ref = bytes_of(value);
-    } else if (strcmp(key, "header") == 0) {
-        return add_header(targets, value);
-    } else if (strcmp(key, "secret") == 0 &&
-               targets->like.n_secrets < DRIVE_TARGETS_SECRETS) {
-        targets->secrets[targets->like.n_secrets++] = bytes_of(value);
-    } else {
-        return false;
+    struct rider_bytes *member = member_of(targets, key);
+
+    if (member != NULL) {
+        *member = bytes_of(value);
+        return true;
     }
-    return true;
+    if (strcmp(key, "header") == 0) {
+        return add_header(targets, value);
+    }
+    if (strcmp(key, "secret") == 0 && targets->like.n_secrets < DRIVE_TARGETS_SECRETS) {
+        targets->secrets[targets->like.n_secrets++] = bytes_of(value);
+        return true;
+    }
+    return false;
 }
 
 /** Copies `url` with the number in place of "{n}". */
@@ -102,14 +122,20 @@ static int make(struct drive_targets *targets)
     targets->like.headers = targets->headers;
     for (size_t i = 0; i < targets->n; i++) {
         struct drive_target *one = &targets->list[i];
-        bool sick = i < targets->sick && targets->sick_url != NULL;
+        bool sick = i < targets->sick && targets->sick_url.len > 0;
 
-        number_url(sick ? targets->sick_url : targets->url, i, one->url,
+        number_url(sick ? targets->sick_url.data : targets->url.data, i, one->url,
                    sizeof(one->url));
         (void)snprintf(one->id, sizeof(one->id), "sub_%zu", i);
         one->target = targets->like;
         one->target.id = bytes_of(one->id);
         one->target.url = bytes_of(one->url);
+        if (sick && targets->sick_ca_ref.len > 0) {
+            one->target.ca_ref = targets->sick_ca_ref;
+        }
+        if (sick && targets->sick_cert_ref.len > 0) {
+            one->target.cert_ref = targets->sick_cert_ref;
+        }
     }
     return 0;
 }
@@ -139,7 +165,7 @@ int drive_targets_init(struct drive_targets *ret, char **pairs, size_t *n_pairs)
         }
     }
     *n_pairs = kept;
-    if (ret->url == NULL) {
+    if (ret->url.len == 0) {
         ret->n = 0;
         return 0;
     }

@@ -10,6 +10,8 @@
  *     secret=TEXT       may be repeated; the first is the current one
  *     header=NAME:VALUE may be repeated
  *     timeout_ms=N keep_response=N flags=N ca_ref=NAME cert_ref=NAME
+ *     sick_ca_ref=NAME sick_cert_ref=NAME
+ *     rate=N            that many events become due each second (all at once)
  *     no_events=1       the targets are checked, events go without one
  *     check=1           prints what check_target() says, one JSON object a target
  * Thread: the program's.
@@ -33,9 +35,10 @@ struct drive_target {
 
 struct drive_targets {
     struct drive_target *list;
-    size_t n, sick;
-    const char *url, *sick_url;
-    struct rider_target like; /* what all have in common */
+    size_t n, sick, rate;
+    struct rider_bytes url, sick_url; /* NUL-terminated */
+    struct rider_target like;         /* what all have in common */
+    struct rider_bytes sick_ca_ref, sick_cert_ref;
     struct rider_bytes secrets[DRIVE_TARGETS_SECRETS];
     struct rider_header headers[DRIVE_TARGETS_HEADERS];
     bool no_events, check;

@@ -2,14 +2,29 @@
 /*
  * fake_resolver.c - preloaded, it answers for every name with the addresses of the
  * environment variable FAKE_ADDRESSES, in that order; literal addresses are left
- * to libc.
+ * to libc. "a,b;c" answers the first question with a and b, all later ones with c.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static atomic_uint questions;
+
+/** The part of `list` that answers this question; ends at ';' or NUL. */
+static const char *next_answer(const char *list)
+{
+    unsigned skip = atomic_fetch_add(&questions, 1);
+
+    for (const char *end = strchr(list, ';'); skip > 0 && end != NULL; skip--) {
+        list = end + 1;
+        end = strchr(list, ';');
+    }
+    return list;
+}
 
 typedef int resolve_fn(const char *, const char *, const struct addrinfo *,
                        struct addrinfo **);
@@ -30,8 +45,9 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         inet_pton(AF_INET6, name, binary) == 1) {
         return next(name, service, hints, ret);
     }
-    while (*list != '\0') {
-        size_t len = strcspn(list, ",");
+    list = next_answer(list);
+    while (*list != '\0' && *list != ';') {
+        size_t len = strcspn(list, ",;");
 
         (void)snprintf(item, sizeof(item), "%.*s", (int)(len < 63 ? len : 63), list);
         if (next(item, service, hints, tail) == 0) {

@@ -7,11 +7,14 @@ lower case, the raw body. The table FAULTS at the end says which path does what.
 
 import asyncio
 import dataclasses
+import email.utils
 import gzip
 import socket
 import ssl
 import struct
 import threading
+import time
+import urllib.parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +27,11 @@ class Request:
 
 
 class FaultReceiver:
-    """Listens on 127.0.0.1; usable as a context manager. `tls` is (certificate, key) or None."""
+    """Listens on 127.0.0.1; usable as a context manager. `tls` is (certificate, key) or a server's
+    context or None."""
 
-    def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, host: str = "127.0.0.1"):
+    def __init__(self, port: int = 0, tls: tuple[str, str] | ssl.SSLContext | None = None,
+                 host: str = "127.0.0.1"):
         self.host, self.port = host, port
         self.requests: list[Request] = []
         self.connections = 0
@@ -52,8 +57,8 @@ class FaultReceiver:
 
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        context = None
-        if self._tls:
+        context = self._tls if isinstance(self._tls, ssl.SSLContext) else None
+        if isinstance(self._tls, tuple):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*self._tls)
         self._server = self._loop.run_until_complete(
@@ -77,9 +82,12 @@ class FaultReceiver:
                 path = lines[0].split(" ")[1]
                 headers = dict((name.lower(), value.strip()) for name, _, value in
                                (line.partition(":") for line in lines[1:] if line))
-                fault, _, argument = path.strip("/").partition("/")
-                if fault == "early":
+                fault, _, argument = urllib.parse.unquote(path).strip("/").partition("/")
+                if fault in ("early", "earlyclose"):
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                if fault == "earlyclose":
+                    await writer.drain()
+                    break
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.requests.append(Request(path, headers, body, number))
                 if not await FAULTS[fault](self, writer, argument):
@@ -110,11 +118,49 @@ async def _status(_self, writer, argument) -> bool:
     return True
 
 
-async def _redirect(_self, writer, argument) -> bool:
-    """/redirect/CODE/PORT: to another port of this host."""
-    code, _, port = argument.partition("/")
-    writer.write(_answer(int(code), f"Location: http://127.0.0.1:{port}/canary\r\n"))
+async def _retry_date(_self, writer, argument) -> bool:
+    """/retrydate/CODE/SECONDS: Retry-After as a date that many seconds from now."""
+    code, _, seconds = argument.partition("/")
+    when = email.utils.formatdate(time.time() + float(seconds), usegmt=True)
+    writer.write(_answer(int(code), f"Retry-After: {when}\r\n"))
     return True
+
+
+async def _redirect(_self, writer, argument) -> bool:
+    """/redirect/CODE or /redirect/CODE/PORT: to nowhere, or to another port of this host."""
+    code, _, port = argument.partition("/")
+    location = f"Location: http://127.0.0.1:{port}/canary\r\n" if port else ""
+    writer.write(_answer(int(code), location))
+    return True
+
+
+async def _header(_self, writer, argument) -> bool:
+    """/header/CODE/BYTES: one header line of that length."""
+    code, _, size = argument.partition("/")
+    writer.write(_answer(int(code), "X-Long: " + "y" * int(size) + "\r\n"))
+    return True
+
+
+async def _bad_header(_self, writer, argument) -> bool:
+    """/badheader/KIND"""
+    line = {"latin1": b"X-Bad: \xff\xfe\x80", "nul": b"X-Bad: a\0b", "nocolon": b"no colon here",
+            "control": b"X-Bad: \x01\x1b[31m"}[argument]
+    writer.write(b"HTTP/1.1 200 X\r\n" + line + b"\r\nContent-Length: 0\r\n\r\n")
+    return True
+
+
+async def _continue(_self, writer, _argument) -> bool:
+    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.write(_answer(200))
+    return True
+
+
+async def _answer_and_close(_self, writer, _argument) -> bool:
+    """Answers as if the connection stayed, then closes it."""
+    writer.write(_answer(200))
+    return False
 
 
 async def _silent(_self, _writer, _argument) -> bool:
@@ -138,6 +184,18 @@ async def _drip(writer, data: bytes, step: int = 1, pause: float = 0.2) -> None:
 async def _header_drip(_self, writer, _argument) -> bool:
     writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
     await _drip(writer, b"a")
+
+
+async def _status_drip(_self, writer, _argument) -> bool:
+    for byte in b"HTTP/1.1 200 OK":
+        await _drip_once(writer, bytes([byte]))
+    await _drip(writer, b"K")
+
+
+async def _drip_once(writer, data: bytes) -> None:
+    writer.write(data)
+    await writer.drain()
+    await asyncio.sleep(0.2)
 
 
 async def _body_drip(_self, writer, argument) -> bool:
@@ -207,7 +265,9 @@ async def _every_hundredth(self, writer, argument) -> bool:
 
 
 FAULTS = {
-    "everyhundredth": _every_hundredth,
+    "everyhundredth": _every_hundredth, "retrydate": _retry_date, "header": _header,
+    "badheader": _bad_header, "continue": _continue, "answerandclose": _answer_and_close,
+    "statusdrip": _status_drip,
     "ok": _ok, "canary": _ok, "early": _early, "status": _status, "redirect": _redirect,
     "silent": _silent, "slow": _slow, "headerdrip": _header_drip, "bodydrip": _body_drip,
     "endless": _body_endless, "headerflood": _header_flood, "interim": _interim, "bomb": _bomb,

@@ -22,8 +22,9 @@ class Authority:
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, name)
 
-    def issue(self, common_name: str, alt_names: str = "") -> tuple[str, str]:
-        """Returns (certificate, key); `alt_names` is such as "DNS:localhost,IP:127.0.0.1"."""
+    def issue(self, common_name: str, alt_names: str = "", days: int = 2) -> tuple[str, str]:
+        """Returns (certificate, key); `alt_names` is such as "DNS:localhost,IP:127.0.0.1". With -1
+        days it has expired."""
         stem = self._path(f"{self._name}-{common_name}")
         cert, key, request, extra = f"{stem}.pem", f"{stem}.key", f"{stem}.csr", f"{stem}.ext"
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -33,5 +34,5 @@ class Authority:
             if alt_names:
                 f.write(f"subjectAltName={alt_names}\n")
         _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial",
-                 "-out", cert, "-days", "2", "-extfile", extra)
+                 "-out", cert, "-days", str(days), "-extfile", extra)
         return cert, key

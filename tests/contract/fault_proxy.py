@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fault_proxy.py - a forward proxy that tunnels, or fails at CONNECT as it was told."""
+
+import asyncio
+import threading
+
+
+class FaultProxy:
+    """Listens on 127.0.0.1; usable as a context manager. `fault` is "" to work, a status, "hang",
+    "close" or "garbage"."""
+
+    def __init__(self, fault: str = ""):
+        self.port, self.asked = 0, []  # what CONNECT named
+        self._fault = fault
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "FaultProxy":
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0))
+        self.port = server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
+
+    async def _connection(self, reader, writer) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            where = head.split(b" ")[1].decode()
+            self.asked.append(where)
+            await self._serve(where, reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def _serve(self, where: str, reader, writer) -> None:
+        if self._fault.isdigit():
+            writer.write(f"HTTP/1.1 {self._fault} X\r\nContent-Length: 0\r\n\r\n".encode())
+        elif self._fault == "hang":
+            await asyncio.sleep(60)
+        elif self._fault == "garbage":
+            writer.write(b"\x00\xff not http\r\n\r\n")
+        elif self._fault == "":
+            await self._tunnel(where, reader, writer)
+
+    @staticmethod
+    async def _tunnel(where: str, reader, writer) -> None:
+        host, _, port = where.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+        async def pump(source, sink):
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+            sink.close()
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))

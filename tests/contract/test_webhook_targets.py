@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_webhook_targets.py - the webhook adapter as a host with subscriptions uses it."""
+
+import shutil
+import ssl
+import statistics
+
+import pytest
+
+from adapter import MAYBE_DELIVERED, drive
+from fault_receiver import FaultReceiver
+from webhook_cases import OLD_SECRET, SECRET, Authority, judge_by_npm, signature, target
+
+SIGNING_KEY = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+PUBLIC_KEY = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+
+
+@pytest.fixture
+def receiver():
+    with FaultReceiver() as server:
+        yield server
+
+
+def test_url_and_secret_belong_to_the_subscriptions():
+    for own in ({"url": "https://example.com/"}, {"secret": SECRET}, {"previous_secret": OLD_SECRET}):
+        with pytest.raises(ValueError, match=f"{next(iter(own))} is not allowed with subscriptions"):
+            drive("webhook", target("https://example.com/", own))
+    for missing in ({"secret": SECRET}, {"url": "https://example.com/"}):
+        with pytest.raises(ValueError, match="is missing: a destination without subscriptions needs one"):
+            drive("webhook", missing)
+
+
+def test_an_event_without_a_target_goes_nowhere(receiver):
+    one = drive("webhook", target(f"{receiver.base}/ok", {"target.no_events": "1"})).only
+    assert (one["outcome"], one["cause"], one["attempt"]) == ("unroutable", "adapter_fault", None)
+    assert receiver.connections == 0
+
+
+def test_each_event_goes_to_its_target(receiver):
+    run = drive("webhook", target(f"{receiver.base}/ok/{{n}}", {"target.count": "7"}), events=700)
+    assert run.outcomes == {"delivered": 700}
+    for request in receiver.requests:
+        assert int(request.headers["webhook-id"][-12:]) % 7 == int(request.path.rsplit("/", 1)[1])
+        assert request.headers["webhook-signature"] == signature(SECRET, request)
+
+
+def test_old_and_asymmetric_keys_sign_too(receiver, tmp_path):
+    drive("webhook", target(f"{receiver.base}/ok", {"target.secret": [SECRET, OLD_SECRET, SIGNING_KEY]}), events=50)
+    for request in receiver.requests:
+        entries = request.headers["webhook-signature"].split(" ")
+        assert entries[:2] == [signature(SECRET, request), signature(OLD_SECRET, request)]
+        assert len(entries) == 3 and entries[2].startswith("v1a,")
+    judge_by_npm(tmp_path, receiver.requests, [SECRET, OLD_SECRET, PUBLIC_KEY])
+
+
+@pytest.mark.parametrize("secrets", [[SIGNING_KEY, SECRET], ["whsec_dG9vc2hvcnQ="], ["nonsense"], [PUBLIC_KEY]])
+def test_secrets_that_no_receiver_could_verify_are_refused(receiver, secrets):
+    run = drive("webhook", target(f"{receiver.base}/ok", {"target.secret": secrets, "target.check": "1"}))
+    assert (run.only["outcome"], run.only["cause"], run.only["attempt"]) == ("unroutable", "secret_undecryptable", None)
+    assert run.checks[0]["member"] == "secrets"
+    assert receiver.connections == 0
+    assert not any(secret in str(run) for secret in secrets)
+
+
+def test_a_trial_says_so(receiver):
+    drive("webhook", target(f"{receiver.base}/ok", {"target.flags": "1"}))
+    drive("webhook", target(f"{receiver.base}/ok"))
+    assert receiver.requests[0].headers["webhook-test"] == "true"
+    assert "webhook-test" not in receiver.requests[1].headers
+
+
+@pytest.mark.parametrize("header, fine", [
+    ("X-Api-Key:k", True), ("webhook-test:true", False), ("Host:evil", False), ("Content-Length:0", False),
+    ("X-Bad:a\r\nX-Evil: 1", False), ("X Bad:a", False), ("X-Bad:\u00e9", False)])
+def test_custom_headers(receiver, header, fine):
+    run = drive("webhook", target(f"{receiver.base}/ok", {"target.header": header, "target.check": "1"}))
+    assert run.outcomes == ({"delivered": 1} if fine else {"rejected": 1})
+    assert (run.checks[0]["refused"], run.checks[0]["member"]) == ((0, "") if fine else (-1, "headers"))
+    assert len(receiver.requests) == (1 if fine else 0)
+
+
+def test_a_target_has_its_own_deadline(receiver):
+    one = drive("webhook", target(f"{receiver.base}/slow/1.5", {"target.timeout_ms": "3000"})).only
+    assert one["outcome"] == "delivered" and one["ms"] >= 1500
+    one = drive("webhook", target(f"{receiver.base}/silent", {"timeout": "5s", "target.timeout_ms": "300"})).only
+    assert one["attempt"]["category"] == "timeout" and one["ms"] < 600
+
+
+@pytest.mark.parametrize("keep, length", [(0, 0), (5, 5), (64, 64), (1_000_000, 16_384)])
+def test_the_answer_is_kept_as_far_as_wanted(receiver, keep, length):
+    one = drive("webhook", target(f"{receiver.base}/endless/500", {"target.keep_response": str(keep)})).only
+    assert one["attempt"]["response"] == "z" * length
+
+
+def test_reuse_is_told(receiver):
+    run = drive("webhook", target(f"{receiver.base}/ok", {"max_in_flight": "1"}), events=10)
+    attempts = [c["attempt"] for c in run.completions]
+    assert [a["reused"] for a in attempts] == [False] + [True] * 9
+    assert attempts[0]["connect_us"] > 0
+    for attempt in attempts[1:]:
+        assert (attempt["dns_us"], attempt["connect_us"], attempt["tls_us"]) == (0, 0, 0)
+        assert 0 < attempt["first_byte_us"] <= attempt["total_us"]
+        assert attempt["remote"] == f"127.0.0.1:{receiver.port}"
+
+
+def test_what_goes_back_unsent_tells_of_no_attempt(receiver):
+    run = drive("webhook", target(f"{receiver.base}/status/503", {"max_in_flight": "2"}), events=50)
+    assert run.outcomes == {"unavailable": 50}
+    tried = [c for c in run.completions if c["attempt"]]
+    assert len(tried) == len(receiver.requests) <= 4
+    assert all(c["flags"] == 0 for c in run.completions)
+
+
+def test_a_stop_tells_of_what_was_tried(receiver):
+    run = drive("webhook", target(f"{receiver.base}/silent", {"timeout": "30s", "max_in_flight": "4"}), events=20,
+                seconds=1)
+    assert run.outcomes == {"unavailable": 20}
+    tried = [c for c in run.completions if c["attempt"]]
+    assert len(tried) == 4
+    assert all(c["flags"] == MAYBE_DELIVERED for c in tried)
+    assert all(c["flags"] == 0 for c in run.completions if not c["attempt"])
+
+
+# --- files that a subscription names -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Two authorities "red" and "blue", and client certificates of each, as an operator would lay them out."""
+    where = tmp_path_factory.mktemp("tls")
+    found = {"path": str(where)}
+    for name in ("red", "blue"):
+        authority = Authority(str(tmp_path_factory.mktemp(name)), name)
+        found[name] = authority
+        certificate, key = authority.issue("sender")
+        shutil.copy(authority.ca, where / f"{name}.ca.pem")
+        shutil.copy(certificate, where / f"{name}.cert.pem")
+        shutil.copy(key, where / f"{name}.key.pem")
+    return found
+
+
+def tls_server(authority, clients=None):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("localhost", "DNS:localhost"))
+    if clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients.ca)
+    return FaultReceiver(tls=context)
+
+
+def tls_target(receiver, folder, more):
+    return target(f"https://localhost:{receiver.port}/ok",
+                  {"allow_cidrs": "127.0.0.1,::1", "tls_folder": folder["path"], "target.check": "1"} | more)
+
+
+def test_a_subscription_may_trust_its_own_authority(folder):
+    with tls_server(folder["red"]) as receiver:
+        assert drive("webhook", tls_target(receiver, folder, {"target.ca_ref": "red"})).outcomes == {"delivered": 1}
+        for trust in ({}, {"target.ca_ref": "blue"}, {"ca_file": folder["blue"].ca}):
+            one = drive("webhook", tls_target(receiver, folder, trust)).only
+            assert (one["outcome"], one["cause"]) == ("unavailable", "tls")
+        # The destination's file, where the subscription names none.
+        one = drive("webhook", tls_target(receiver, folder, {"ca_file": folder["red"].ca})).only
+        assert one["outcome"] == "delivered"
+
+
+def test_a_subscription_may_have_its_own_certificate(folder):
+    with tls_server(folder["red"], clients=folder["blue"]) as receiver:
+        more = {"target.ca_ref": "red", "target.cert_ref": "blue"}
+        assert drive("webhook", tls_target(receiver, folder, more)).outcomes == {"delivered": 1}
+        for certificate in ({}, {"target.cert_ref": "red"}):
+            one = drive("webhook", tls_target(receiver, folder, {"target.ca_ref": "red"} | certificate)).only
+            assert one["outcome"] == "unavailable" and not receiver.requests[1:]
+
+
+def test_the_systems_authorities_come_back(folder):
+    """One handle serves a subscription with an authority of its own, then one without."""
+    with tls_server(folder["red"]) as receiver:
+        url = f"https://localhost:{receiver.port}/ok"
+        base = {"allow_cidrs": "127.0.0.1,::1", "tls_folder": folder["path"], "max_connections": "1"}
+        run = drive("webhook", target(url, base | {"target.count": "2", "target.sick": "1", "target.sick_url": url,
+                                                   "target.sick_ca_ref": "red"}), events=2)
+        assert run.outcomes == {"delivered": 1, "unavailable": 1}
+        assert {c["target"]: c["cause"] for c in run.completions} == {0: 0, 1: 3}
+
+
+@pytest.mark.parametrize("refs", [{"target.sick_ca_ref": "red", "target.ca_ref": "blue"},
+                                  {"target.sick_ca_ref": "red", "target.ca_ref": "red",
+                                   "target.sick_cert_ref": "blue", "target.cert_ref": "red"},
+                                  {"target.sick_ca_ref": "red", "target.ca_ref": "red",
+                                   "target.sick_cert_ref": "blue"}])
+def test_connections_are_not_shared_between_tls_settings(folder, refs):
+    """The first subscription opens a connection that the second may not use: its files forbid it. Both go
+    to one URL, events take turns, and only those of the first arrive."""
+    with tls_server(folder["red"], clients=folder["blue"] if "target.sick_cert_ref" in refs else None) as receiver:
+        url = f"https://localhost:{receiver.port}/ok"
+        run = drive("webhook", target(url, {"allow_cidrs": "127.0.0.1,::1", "tls_folder": folder["path"],
+                                            "max_connections": "1", "target.count": "2", "target.sick": "1",
+                                            "target.sick_url": url} | refs), events=20)
+        by_target = {n: {c["outcome"] for c in run.completions if c["target"] == n} for n in (0, 1)}
+        assert by_target == {0: {0}, 1: {3}}
+        assert len(receiver.requests) == 10
+        assert sum(c["attempt"]["reused"] for c in run.completions if c["attempt"] and c["target"] == 0) >= 5
+
+
+@pytest.mark.parametrize("more, member, says", [
+    ({"target.ca_ref": "green"}, "ca_ref", "no readable file NAME.ca.pem"),
+    ({"target.cert_ref": "green"}, "cert_ref", "no readable files NAME.cert.pem"),
+    ({"target.ca_ref": "../red"}, "ca_ref", "letters, digits"),
+    ({"target.ca_ref": "a" * 65}, "ca_ref", "letters, digits"),
+])
+def test_a_name_without_files_is_refused(folder, more, member, says):
+    run = drive("webhook", target("https://127.0.0.1:1/", {"tls_folder": folder["path"], "target.check": "1"} | more))
+    assert (run.only["outcome"], run.only["cause"], run.only["attempt"]) == ("unroutable", "tls", None)
+    assert says in run.only["reason"] and says in run.checks[0]["detail"]
+    assert run.checks[0]["member"] == member
+
+
+def test_a_folder_that_is_missing_is_named():
+    with pytest.raises(ValueError, match="tls_folder"):
+        drive("webhook", target("https://example.com/", {"tls_folder": "/nonexistent"}))
+    one = drive("webhook", target("https://127.0.0.1:1/", {"target.ca_ref": "red"})).only
+    assert "tls_folder is not set" in one["reason"]
+
+
+# --- isolation ---------------------------------------------------------------------------------------
+
+
+def percentile(values: list[float], share: float) -> float:
+    return statistics.quantiles(values, n=1000, method="inclusive")[int(share * 1000) - 1]
+
+
+SECONDS, RATE = 8, 400
+
+
+def latencies(sick: int) -> list[float]:
+    """Milliseconds from offer to outcome of what went to healthy endpoints, of 200 that get two events a
+    second each; a sick one never answers, until the deadline of 5 s."""
+    with FaultReceiver() as receiver:
+        run = drive("webhook", target(f"{receiver.base}/slow/0.005", {
+            "timeout": "5s", "target.count": "200", "target.sick": str(sick),
+            "target.sick_url": f"{receiver.base}/silent", "target.rate": str(RATE)}), events=SECONDS * RATE)
+    healthy = [c for c in run.completions if c["target"] >= sick]
+    assert len(healthy) == SECONDS * RATE // 200 * (200 - sick)
+    assert all(c["outcome"] == 0 for c in healthy)
+    assert all(c["outcome"] != 0 for c in run.completions if c["target"] < sick)
+    return [c["ms"] for c in healthy]
+
+
+def test_healthy_endpoints_do_not_feel_those_that_hang():
+    """With nothing but the adapter's own queues: no host that slows down what hangs."""
+    calm, sick = latencies(0), latencies(40)
+    for name, values in (("0 %", calm), ("20 %", sick)):
+        print(f"{name} of 200 endpoints hang, {len(values)} deliveries to healthy ones: p50 "
+              f"{percentile(values, 0.5):.0f} ms, p99 {percentile(values, 0.99):.0f} ms, max {max(values):.0f} ms")
+    assert percentile(sick, 0.99) < 2 * percentile(calm, 0.99) + 50
+
+
+def test_a_burst_gets_past_endpoints_that_hang():
+    """4000 events at once, 100 of them to each of 40 endpoints, of which 38 hang and could hold everything."""
+    with FaultReceiver() as receiver:
+        run = drive("webhook", target(f"{receiver.base}/ok", {
+            "timeout": "5s", "target.count": "40", "target.sick": "38", "max_connections": "256",
+            "target.sick_url": f"{receiver.base}/silent"}), events=4000)
+    healthy = [c["ms"] for c in run.completions if c["target"] >= 38]
+    assert len(healthy) == 200 and run.outcomes["delivered"] == 200
+    assert max(healthy) < 2500
+
+
+def test_thousands_are_in_flight():
+    """Every endpoint takes a second; together they take little more."""
+    with FaultReceiver() as receiver:
+        run = drive("webhook", target(f"{receiver.base}/slow/3", {
+            "timeout": "30s", "connect_timeout": "10s", "target.count": "1000", "max_connections": "4096"}), events=3000)
+    print(f"3000 in flight: {run.totals['ms']} ms, {run.totals['peak_kb']} kB")
+    assert run.outcomes == {"delivered": 3000}
+    assert run.totals["webhook_connections_total"] == 3000
+    assert run.totals["ms"] < 15_000
+    assert run.totals["peak_kb"] < 512 * 1024
+
+
+def test_a_low_limit_of_descriptors_is_no_fault_of_the_endpoint():
+    with FaultReceiver() as receiver:
+        run = drive("webhook", target(f"{receiver.base}/slow/0.2", {"target.count": "300"}), events=300, descriptors=256)
+    assert run.outcomes == {"delivered": 300}
+
