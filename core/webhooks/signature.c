@@ -91,10 +91,20 @@ static EVP_MAC_CTX *keyed_mac(const struct rider_key *key)
     return ctx;
 }
 
+/* A key is a plain value that a program may have filled itself: with no bytes anybody
+ * could sign, and a length beyond its array is none. */
+static bool is_key(const struct rider_key *key)
+{
+    size_t min = key->kind == RIDER_KEY_HMAC ? 1 : SEED_LEN;
+
+    return key->kind != RIDER_KEY_NONE && key->kind <= RIDER_KEY_ED25519_PUBLIC &&
+           key->len >= min && key->len <= sizeof(key->bytes);
+}
+
 enum rider_signature_status rider_signer_create(const struct rider_key *key,
                                                 struct rider_signer **ret)
 {
-    if (key->kind == RIDER_KEY_NONE) {
+    if (!is_key(key)) {
         return RIDER_SIGNATURE_NO_KEY;
     }
     struct rider_signer *signer = calloc(1, sizeof(*signer));

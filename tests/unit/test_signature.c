@@ -15,14 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-#define BARE   "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-#define OTHER  "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-#define ID     "msg_p5jXN8AQM9LWM0D4loKWxJek"
-#define BODY   "{\"test\": 2432232314}"
-#define RIGHT  "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-#define WRONG  "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-#define WHEN   INT64_C(1614265330)
+#define SECRET    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define BARE      "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define OTHER     "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+#define ID        "msg_p5jXN8AQM9LWM0D4loKWxJek"
+#define BODY      "{\"test\": 2432232314}"
+#define RIGHT     "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+#define WRONG     "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define EMPTY_KEY "v1,woH/1mJtZGSMCmpFTxRYbStS24eLLD/oXIYr4PYyZ7g="
+#define WHEN      INT64_C(1614265330)
 
 static struct rider_key key_of(const char *text)
 {
@@ -162,6 +163,9 @@ static void accepts(void **state)
     (void)state;
     assert_int_equal(verify(&message, WHEN), 0);
     assert_int_equal(rider_signature_verify(keys, 2, &message, WHEN, 300), 0);
+    const struct rider_key bare = key_of(BARE);
+
+    assert_int_equal(rider_signature_verify(&bare, 1, &message, WHEN, 300), 0);
     message.signature = "v2,AAAA v1a,AAAA nonsense  " RIGHT;
     assert_int_equal(verify(&message, WHEN), 0);
     assert_int_equal(verify(&message, WHEN + 300), 0);
@@ -216,8 +220,36 @@ static void refuses_signature(void **state)
     assert_int_equal(rider_signature_verify(NULL, 0, &message, WHEN, 300),
                      RIDER_SIGNATURE_MALFORMED);
     message = message_of(RIGHT);
+    message.body = "{\"test\": 2432232315}";
+    assert_int_equal(verify(&message, WHEN), RIDER_SIGNATURE_NO_MATCH);
+}
+
+/* Nothing to verify with is no success, and nor is a secret of no bytes, with which
+ * anybody can sign. */
+static void refuses_empty_secrets(void **state)
+{
+    static const struct rider_key empty[] = {
+        {.kind = RIDER_KEY_NONE},
+        {.kind = RIDER_KEY_HMAC, .len = 0},
+        {.kind = RIDER_KEY_HMAC, .len = 65},
+        {.kind = RIDER_KEY_ED25519_PUBLIC, .len = 31},
+        {.kind = 9, .len = 32}};
+    struct rider_signed_message message = message_of(RIGHT);
+    const struct rider_key good = key_of(SECRET);
+
+    (void)state;
     assert_int_equal(rider_signature_verify(NULL, 0, &message, WHEN, 300),
                      RIDER_SIGNATURE_NO_KEY);
+    for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+        assert_int_equal(rider_signature_verify(&empty[i], 1, &message, WHEN, 300),
+                         RIDER_SIGNATURE_NO_KEY);
+    }
+    /* HMAC-SHA256 with an empty key over the same text. */
+    message.signature = EMPTY_KEY;
+    assert_int_equal(rider_signature_verify(&empty[1], 1, &message, WHEN, 300),
+                     RIDER_SIGNATURE_NO_KEY);
+    assert_int_equal(rider_signature_verify(&good, 1, &message, WHEN, 300),
+                     RIDER_SIGNATURE_NO_MATCH);
 }
 
 static void refuses_missing_headers(void **state)
@@ -272,6 +304,7 @@ int main(void)
         cmocka_unit_test(accepts),
         cmocka_unit_test(refuses_time),
         cmocka_unit_test(refuses_signature),
+        cmocka_unit_test(refuses_empty_secrets),
         cmocka_unit_test(refuses_missing_headers),
         cmocka_unit_test(signer_is_reusable),
     };
