@@ -238,3 +238,60 @@ def test_a_reload_that_loses_a_key_is_refused(db, ring, relay_of):
     relay.hup()
     wait_until(lambda: relay.log().count("config.refused") == 2, "an open file is refused")
     assert "is open to others" in relay.log() and relay.running()
+
+
+def serving() -> dict:
+    return {**partners(), "options": {"allow_http": True, "allow_cidrs": "127.0.0.0/8"}}
+
+
+def publish(db, n: int) -> None:
+    db.run("SELECT outbox.publish('order.paid', 'k-' || i, '{}', 'order') FROM generate_series(1, %s) i", n)
+
+
+def test_a_key_is_replaced_while_deliveries_go_on(db, ring, secrets, receiver, relay_of):
+    """The four steps of docs/operations.md, with events all the time: nothing fails to verify."""
+    ring.plant(db, 3, url=receiver.url + "/", text=receiver.secret)
+    relay = relay_of([serving()], webhooks={"key_ring": ring.path})
+    reloads, published = 0, 0
+
+    def reload() -> None:
+        nonlocal reloads, published
+        reloads += 1
+        relay.hup()
+        publish(db, 50)
+        published += 50
+        wait_until(lambda: relay.log().count("config.reloaded") == reloads, "the reload is taken")
+
+    ring.add()
+    ring.write(current=1)
+    reload()
+    ring.write()
+    reload()
+    publish(db, 50)
+    secrets("rewrap")
+    assert by_key(db) == {2: 3}
+    ring.write([2])
+    reload()
+    wait_until(lambda: len({(d.path, d.event_id) for d in receiver.accepted}) == 3 * (published + 50),
+               "everything arrived")
+    assert all(d.verified for d in receiver.deliveries)
+    assert not any(text in relay.log() for text in (receiver.secret, *ring.lines.values()))
+    assert db.value("SELECT count(*) FROM outbox.attempt WHERE outcome <> 'delivered'") == 0
+
+
+def test_a_secret_that_does_not_open_stops_its_subscription_only(db, ring, receiver, relay_of):
+    ids = list(ring.plant(db, 3, url=receiver.url + "/", text=receiver.secret))
+    broken = db.value("UPDATE outbox.subscription_secret SET sealed = set_byte(sealed, 15, get_byte(sealed, 15) # 4)"
+                      " WHERE id = %s RETURNING subscription", ids[1])
+    relay = relay_of([serving()], webhooks={"key_ring": ring.path})
+    publish(db, 20)
+    wait_until(lambda: len({(d.path, d.event_id) for d in receiver.accepted}) == 40, "the others got everything")
+    wait_until(lambda: db.run(
+        "SELECT DISTINCT cause FROM outbox.delivery WHERE subscription = %s AND attempts = 0 AND cause IS NOT NULL",
+        broken) == [("secret_undecryptable",)], "the cause is named")
+    assert len({d.path for d in receiver.deliveries}) == 2
+    db.run("UPDATE outbox.subscription_secret SET sealed = set_byte(sealed, 15, get_byte(sealed, 15) # 4)"
+           " WHERE id = %s", ids[1])
+    wait_until(lambda: len({(d.path, d.event_id) for d in receiver.accepted}) == 60, "repaired, nothing is lost",
+               timeout=60)
+    assert receiver.secret not in relay.log()

@@ -42,18 +42,22 @@ class KeyRing:
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
-    def plant(self, db, n: int, destination: str = "partners") -> dict[str, str]:
-        """Makes n subscriptions with one secret each, sealed with the current key: secret id to text."""
-        secrets = {f"key_{os.urandom(16).hex()}": "whsec_" + base64.b64encode(os.urandom(32)).decode()
+    def plant(self, db, n: int, destination: str = "partners", url: str = "https://a.example/",
+              text: str | None = None) -> dict[str, str]:
+        """Makes n subscriptions with one secret each, sealed with the current key: secret id to text.
+
+        Every secret is random unless `text` is given.
+        """
+        secrets = {f"key_{os.urandom(16).hex()}": text or "whsec_" + base64.b64encode(os.urandom(32)).decode()
                    for _ in range(n)}
         owners = {key: f"sub_{os.urandom(16).hex()}" for key in secrets}
         sealed = self._filter("seal", [f"{owners[k]} {k} {text}" for k, text in secrets.items()])
-        rows = [(owners[k], destination, k, *line.split()) for k, line in zip(secrets, sealed)]
+        rows = [(owners[k], destination, url + owners[k], k, *line.split()) for k, line in zip(secrets, sealed)]
         with contextlib.closing(db.connect()) as c, c, c.cursor() as cursor:
             psycopg2.extras.execute_values(cursor, """
-                WITH row (sub, destination, id, number, hex) AS (VALUES %s),
+                WITH row (sub, destination, url, id, number, hex) AS (VALUES %s),
                      made AS (INSERT INTO outbox.subscription (id, destination, url)
-                              SELECT sub, destination, 'https://a.example/' FROM row RETURNING id, subscription)
+                              SELECT sub, destination, url FROM row RETURNING id, subscription)
                 INSERT INTO outbox.subscription_secret (subscription, id, key_number, sealed)
                 SELECT made.subscription, row.id, row.number::int, decode(row.hex, 'hex')
                 FROM row JOIN made ON made.id = row.sub""", rows, page_size=n)
