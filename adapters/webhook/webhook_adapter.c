@@ -141,25 +141,48 @@ static void explain_headers(const struct rider_event *event, rider_explain_fn *e
     rider_signer_destroy(signers.list[0]);
 }
 
-static void webhook_explain(struct publisher *self, const struct rider_event *event,
-                            rider_explain_fn *emit, void *arg)
+/** Scheme, host and port; the rest of a URL is often the credential. */
+static void explain_endpoint(const struct publisher *self,
+                             const struct rider_target *target, rider_explain_fn *emit,
+                             void *arg)
 {
+    static const char each[] = "that of each matching subscription";
     char url[WEBHOOK_URL_MAX + 1], origin[WEBHOOK_ORIGIN_MAX];
+    const char *own = self->config->url;
+    struct rider_bytes whole = target->url;
 
-    const char *own = self->config->url != NULL ? self->config->url : "";
-    struct rider_bytes whole = {own, strlen(own)};
-
-    if (event->target != NULL) {
-        whole = event->target->url;
+    if (whole.len == 0 && own == NULL) {
+        emit(arg, "endpoint", each, strlen(each));
+        return;
+    }
+    if (whole.len == 0) {
+        whole = (struct rider_bytes){own, strlen(own)};
     }
     size_t len = whole.len < sizeof(url) ? whole.len : sizeof(url) - 1;
 
     memcpy(url, whole.data, len);
     url[len] = '\0';
     webhook_url_origin(url, origin);
-    emit(arg, "method", "POST", strlen("POST"));
     emit(arg, "endpoint", origin, strlen(origin));
-    explain_headers(event, emit, arg);
+}
+
+static void webhook_explain(struct publisher *self, const struct rider_event *event,
+                            rider_explain_fn *emit, void *arg)
+{
+    const struct rider_target target = webhook_request_target(event->target);
+    struct rider_target bare = target;
+    struct rider_event shown = *event;
+
+    bare.n_headers = 0;
+    shown.target = &bare;
+    emit(arg, "method", "POST", strlen("POST"));
+    explain_endpoint(self, &target, emit, arg);
+    explain_headers(&shown, emit, arg);
+    /* A value may be a credential. */
+    for (size_t i = 0; i < target.n_headers; i++) {
+        emit(arg, "header of the subscription", target.headers[i].name.data,
+             target.headers[i].name.len);
+    }
     emit(arg, "body", event->body.data, event->body.len);
 }
 

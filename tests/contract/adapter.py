@@ -23,6 +23,7 @@ class Run:
     completions: list[dict]
     totals: dict
     checks: list[dict] = dataclasses.field(default_factory=list)  # what check_target() said
+    explained: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # what explain() said
 
     @property
     def outcomes(self) -> collections.Counter:
@@ -58,7 +59,8 @@ def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_byte
         raise ValueError(done.stderr.strip())
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     run = Run([line for line in lines[:-1] if "outcome" in line], lines[-1],
-              [line for line in lines if "check" in line])
+              [line for line in lines if "check" in line],
+              [(line["explain"], line["value"]) for line in lines if "explain" in line])
     assert run.totals["breaches"] == 0
     assert run.totals["open"] == 0, "a ticket was never completed"
     return run

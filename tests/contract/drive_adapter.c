@@ -289,6 +289,14 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
     (void)printf(",\"peak_kb\":%" PRIu64 "}\n", peak_kb());
 }
 
+static void print_explained(void *arg, const char *name, const void *value, size_t len)
+{
+    (void)arg;
+    (void)printf("{\"explain\":\"%s\",\"value\":\"", name);
+    print_text(value, len);
+    (void)printf("\"}\n");
+}
+
 static const struct publisher_vtable *load(const char *path)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -357,6 +365,9 @@ static int drive_all(const char *const *args, char **pairs, size_t n_pairs)
         vt->create(&drive.host, config, &self, err, sizeof(err)) == 0) {
         make_items(&drive, bytes_of(body));
         drive_targets_check(&drive.targets, vt, self);
+        if (drive.targets.explain && drive.n > 0) {
+            vt->explain(self, &drive.items[0].event, print_explained, NULL);
+        }
         if (vt->start(self, err, sizeof(err)) == 0) {
             run(&drive, vt, self, seconds);
             rc = 0;

@@ -35,6 +35,8 @@ static bool set_number(struct drive_targets *targets, const char *key,
         targets->no_events = number != 0;
     } else if (strcmp(key, "check") == 0) {
         targets->check = number != 0;
+    } else if (strcmp(key, "explain") == 0) {
+        targets->explain = number != 0;
     } else {
         return false;
     }

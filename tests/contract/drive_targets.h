@@ -14,6 +14,7 @@
  *     rate=N            that many events become due each second (all at once)
  *     no_events=1       the targets are checked, events go without one
  *     check=1           prints what check_target() says, one JSON object a target
+ *     explain=1         prints what explain() says about the first event
  * Thread: the program's.
  */
 #ifndef CONTRACT_DRIVE_TARGETS_H
@@ -41,7 +42,7 @@ struct drive_targets {
     struct rider_bytes sick_ca_ref, sick_cert_ref;
     struct rider_bytes secrets[DRIVE_TARGETS_SECRETS];
     struct rider_header headers[DRIVE_TARGETS_HEADERS];
-    bool no_events, check;
+    bool no_events, check, explain;
 };
 
 /** Takes its keys out of `pairs`, which has to outlive *ret, and counts them off

@@ -2,7 +2,8 @@
 /*
  * fake_resolver.c - preloaded, it answers for every name with the addresses of the
  * environment variable FAKE_ADDRESSES, in that order; literal addresses are left
- * to libc. "a,b;c" answers the first question with a and b, all later ones with c.
+ * to libc. "a,b;c" answers the first question with a and b, all later ones with c; a
+ * name that begins with "slow" is answered after three seconds.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static atomic_uint questions;
 
@@ -44,6 +46,9 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     if (list == NULL || name == NULL || inet_pton(AF_INET, name, binary) == 1 ||
         inet_pton(AF_INET6, name, binary) == 1) {
         return next(name, service, hints, ret);
+    }
+    if (strncmp(name, "slow", 4) == 0) {
+        (void)sleep(3);
     }
     list = next_answer(list);
     while (*list != '\0' && *list != ';') {

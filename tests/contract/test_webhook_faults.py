@@ -125,6 +125,11 @@ def unknown_name(_authority):
     yield lambda: drive_with_resolver("", target("http://partner.example:8080/"))
 
 
+@contextlib.contextmanager
+def slow_name(_authority):
+    yield lambda: drive_with_resolver("127.0.0.1", target("http://slow.example:8080/"))
+
+
 def resolved(addresses, url="http://partner.example:{port}/ok", check="0"):
     @contextlib.contextmanager
     def injected(_authority):
@@ -243,6 +248,7 @@ OTHERS = {
     "nobody listens": [nobody_listens],
     "SYN packets vanish": [black_hole],
     "the name has no address": [unknown_name],
+    "the name server hangs": [slow_name],
     "the name has only refused addresses": [resolved("10.0.0.1,169.254.169.254"), resolved("::1"),
                                             resolved("::ffff:127.0.0.2")],
     "the URL has a refused address": [literal("10.0.0.1"), literal("0x0a.1"), literal("[fd00:ec2::254]"),

@@ -9,7 +9,7 @@ import pytest
 
 from adapter import MAYBE_DELIVERED, drive
 from fault_receiver import FaultReceiver
-from webhook_cases import OLD_SECRET, SECRET, Authority, judge_by_npm, signature, target
+from webhook_cases import OLD_SECRET, SECRET, Authority, drive_with_resolver, judge_by_npm, signature, target
 
 SIGNING_KEY = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
 PUBLIC_KEY = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
@@ -90,6 +90,19 @@ def test_a_target_has_its_own_deadline(receiver):
 def test_the_answer_is_kept_as_far_as_wanted(receiver, keep, length):
     one = drive("webhook", target(f"{receiver.base}/endless/500", {"target.keep_response": str(keep)})).only
     assert one["attempt"]["response"] == "z" * length
+
+
+def test_explain_shows_no_credential(receiver):
+    """Neither the path, which often is one, nor the value of a header, nor a usable signature."""
+    run = drive("webhook", target(f"{receiver.base}/ok?token=T0KEN", {
+        "target.header": "Authorization:Bearer S3CRET", "target.flags": "1", "target.explain": "1"}))
+    assert ("endpoint", receiver.base) in run.explained
+    assert ("header of the subscription", "Authorization") in run.explained
+    assert ("header", "webhook-test: true") in run.explained
+    assert ("header", "webhook-signature: v1,(made when it is sent)") in run.explained
+    assert "T0KEN" not in str(run) and "S3CRET" not in str(run)
+    each = drive("webhook", target(f"{receiver.base}/ok", {"target.no_events": "1", "target.explain": "1"})).explained
+    assert ("endpoint", "that of each matching subscription") in each
 
 
 def test_reuse_is_told(receiver):
@@ -254,6 +267,17 @@ def test_healthy_endpoints_do_not_feel_those_that_hang():
         print(f"{name} of 200 endpoints hang, {len(values)} deliveries to healthy ones: p50 "
               f"{percentile(values, 0.5):.0f} ms, p99 {percentile(values, 0.99):.0f} ms, max {max(values):.0f} ms")
     assert percentile(sick, 0.99) < 2 * percentile(calm, 0.99) + 50
+
+
+def test_names_that_hang_hold_up_nobody_else():
+    """20 names that take three seconds to resolve, beside one that is known."""
+    with FaultReceiver() as receiver:
+        run = drive_with_resolver("127.0.0.1", target(f"http://quick.example:{receiver.port}/ok", {
+            "timeout": "10s", "connect_timeout": "10s", "target.count": "40", "target.sick": "20",
+            "target.sick_url": f"http://slow{{n}}.example:{receiver.port}/ok"}), events=400)
+    assert run.outcomes == {"delivered": 400}
+    assert max(c["ms"] for c in run.completions if c["target"] >= 20) < 1000
+    assert min(c["ms"] for c in run.completions if c["target"] < 20) >= 2900
 
 
 def test_a_burst_gets_past_endpoints_that_hang():
