@@ -19,6 +19,7 @@
 #include "daemon/lane_set.h"
 #include "daemon/membership.h"
 #include "daemon/monitor.h"
+#include "daemon/operations.h"
 #include "daemon/report.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
@@ -42,6 +43,7 @@ struct daemon {
     struct configuration *opened; /* the one the listeners were opened from */
     struct lane_set *lanes;
     struct membership *membership;
+    struct operations *operations; /* NULL: no destination has subscriptions */
     struct http_server *ops;
     struct ops_source ops_source;
     struct api *api;
@@ -207,6 +209,9 @@ static int start(struct daemon *d, struct rider_error *err)
         rc = membership_create(s->source.dsn, d->owner, s->source.lease_ms, d->lanes,
                                &d->membership, err);
     }
+    if (rc == 0) {
+        rc = operations_apply(&d->operations, s, err);
+    }
     return rc;
 }
 
@@ -268,6 +273,9 @@ static int take_over(struct daemon *d, struct configuration *next,
     }
     if (rc == 0) {
         rc = restart_membership(d, &next->settings->source, err);
+    }
+    if (rc == 0) {
+        rc = operations_apply(&d->operations, next->settings, err);
     }
     if (rc == 0) {
         rc = renew_backend(d, next->settings, err);
@@ -361,6 +369,7 @@ static void finish(struct daemon *d)
     api_stop(d->api);
     http_server_stop(d->ops);
     membership_destroy(d->membership);
+    operations_destroy(d->operations);
     monitor_destroy(d->report.monitor);
     lane_set_destroy(d->lanes);
     configuration_unref(d->opened);

@@ -243,8 +243,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
             AND EXISTS (SELECT FROM unnest(lane_row.route_types, lane_row.route_aggregates) r(type, aggregate)
                         WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
             AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
-            AND NOT EXISTS (SELECT FROM outbox.delivery x
-                            WHERE x.lane = lane_row.lane AND x.seq = e.seq AND x.subscription = s.subscription)) m
+            AND (SELECT true FROM outbox.delivery x
+                 WHERE x.lane = lane_row.lane AND x.seq = e.seq AND x.subscription = s.subscription) IS NULL) m
     ON CONFLICT DO NOTHING
     RETURNING d.subscription)
   SELECT m.subscription, count(*) FROM made m GROUP BY m.subscription

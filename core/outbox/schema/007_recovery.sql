@@ -59,27 +59,37 @@ FOR EACH ROW EXECUTE FUNCTION outbox.bound_operation();
 
 -- Of the keys of these rows, the first open one goes and the later ones wait. A row that waits keeps the time before
 -- which it may not go, so that a rate holds. A key whose first open row is none of these, and goes, is in order: the
--- rows were made HELD, and what is behind has not changed.
+-- rows were made HELD, and what is behind has not changed. Key by key, because statistics are stale after every burst,
+-- and a join planned for a handful of rows would take minutes for a page of them.
 CREATE FUNCTION outbox.order_keys(lane int, subscription bigint, seqs bigint[], hold_dead boolean) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE outbox.delivery d
-  SET state = CASE WHEN o.nth > 1 THEN 'HELD' WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
-      updated_at = clock_timestamp()
-  FROM (SELECT y.seq, y.state, row_number() OVER (PARTITION BY k.aggregate_type, k.aggregate_id ORDER BY y.seq) AS nth
-        FROM (SELECT DISTINCT x.aggregate_type, x.aggregate_id FROM outbox.delivery x
-              WHERE x.lane = order_keys.lane AND x.subscription = order_keys.subscription AND x.seq = ANY (seqs)) k
-        JOIN LATERAL (
-          SELECT z.seq, z.state FROM outbox.delivery z
-          WHERE z.lane = order_keys.lane AND z.subscription = order_keys.subscription
-            AND z.aggregate_type = k.aggregate_type AND z.aggregate_id = k.aggregate_id
-            AND z.state NOT IN ('DELIVERED', 'DISCARDED') AND (hold_dead OR z.state <> 'DEAD')
-          ORDER BY z.seq LIMIT 1) f ON f.state = 'HELD' OR f.seq = ANY (seqs)
-        JOIN outbox.delivery y ON y.lane = order_keys.lane AND y.subscription = order_keys.subscription
-          AND y.aggregate_type = k.aggregate_type AND y.aggregate_id = k.aggregate_id
-          AND y.state NOT IN ('DELIVERED', 'DISCARDED') AND (hold_dead OR y.state <> 'DEAD')) o
-  WHERE d.lane = order_keys.lane AND d.subscription = order_keys.subscription AND d.seq = o.seq
-    AND (o.nth = 1 AND o.state = 'HELD' OR o.nth > 1 AND o.state IN ('PENDING', 'RETRY'))
-$$;
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  k     record;
+  first record;
+BEGIN
+  FOR k IN
+    SELECT DISTINCT x.aggregate_type, x.aggregate_id FROM unnest(seqs) q(seq)
+    CROSS JOIN LATERAL (SELECT d.aggregate_type, d.aggregate_id FROM outbox.delivery d
+                        WHERE d.lane = order_keys.lane AND d.seq = q.seq AND d.subscription = order_keys.subscription
+                        LIMIT 1) x
+  LOOP
+    SELECT d.seq, d.state INTO first FROM outbox.delivery d
+    WHERE d.lane = order_keys.lane AND d.subscription = order_keys.subscription
+      AND d.aggregate_type = k.aggregate_type AND d.aggregate_id = k.aggregate_id
+      AND d.state NOT IN ('DELIVERED', 'DISCARDED') AND (hold_dead OR d.state <> 'DEAD')
+    ORDER BY d.seq LIMIT 1;
+    CONTINUE WHEN NOT FOUND OR first.state <> 'HELD' AND NOT first.seq = ANY (seqs);
+    UPDATE outbox.delivery d
+    SET state = CASE WHEN d.seq > first.seq THEN 'HELD'
+                     WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
+        updated_at = clock_timestamp()
+    WHERE d.lane = order_keys.lane AND d.subscription = order_keys.subscription
+      AND d.aggregate_type = k.aggregate_type AND d.aggregate_id = k.aggregate_id
+      AND d.state NOT IN ('DELIVERED', 'DISCARDED')
+      AND (d.seq = first.seq AND d.state = 'HELD' OR d.seq > first.seq AND d.state IN ('PENDING', 'RETRY'));
+  END LOOP;
+END $$;
 REVOKE ALL ON FUNCTION outbox.order_keys(int, bigint, bigint[], boolean) FROM PUBLIC;
 
 -- ---- one delivery again -------------------------------------------------------------------------------------------
@@ -153,15 +163,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     AND e.type LIKE ANY (s.type_patterns)
     AND EXISTS (SELECT FROM unnest(l.route_types, l.route_aggregates) r(type, aggregate)
                 WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
-    AND NOT EXISTS (SELECT FROM outbox.delivery d
-                    WHERE d.lane = l.lane AND d.seq = e.seq AND d.subscription = s.subscription)
+    AND (SELECT true FROM outbox.delivery d
+         WHERE d.lane = l.lane AND d.seq = e.seq AND d.subscription = s.subscription) IS NULL
     AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
   UNION ALL
-  SELECT d.seq, true FROM outbox.delivery d JOIN outbox.event e ON e.seq = d.seq
+  SELECT d.seq, true FROM outbox.delivery d
+  CROSS JOIN LATERAL (SELECT x.type, x.occurred_at FROM outbox.event x WHERE x.seq = d.seq LIMIT 1) e
   WHERE o.include <> 'missed' AND d.subscription = s.subscription AND d.lane = l.lane AND d.state = 'DEAD'
     AND d.seq > o.position AND d.seq <= upto AND d.updated_at <= o.created_at
     AND (o.since IS NULL OR e.occurred_at >= o.since) AND (o.until IS NULL OR e.occurred_at < o.until)
-    AND (o.from_seq IS NULL OR e.seq >= o.from_seq)
+    AND (o.from_seq IS NULL OR d.seq >= o.from_seq)
     AND (o.event_types IS NULL OR e.type LIKE ANY (outbox.like_any(o.event_types)))
 $$;
 REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint) FROM PUBLIC;
@@ -234,6 +245,8 @@ DECLARE
   last   bigint;
   missed bigint[];
   dead   bigint[];
+  place  bigint;
+  at     timestamptz;
 BEGIN
   upto := o.last_seq;
   IF outbox.looks_at_log(s, o) THEN
@@ -247,19 +260,24 @@ BEGIN
   IF queued = most THEN
     upto := last;
   END IF;
-  UPDATE outbox.delivery d
-  SET state = CASE s.ordering WHEN 'none' THEN 'RETRY' ELSE 'HELD' END, attempts = 0, setbacks = 0, cause = NULL,
-      operation = o.operation
-  WHERE d.lane = l.lane AND d.subscription = s.subscription AND d.seq = ANY (dead) AND d.state = 'DEAD';
   PERFORM FROM outbox.expand_events(l, missed, 'one', s.subscription, o.operation);
-  UPDATE outbox.delivery d
-  SET next_attempt_at = x.at, updated_at = clock_timestamp(),
-      trigger = CASE o.kind WHEN 'backfill' THEN 'schedule' ELSE 'recover' END,
-      state = CASE WHEN d.state = 'PENDING' AND x.at > clock_timestamp() THEN 'RETRY' ELSE d.state END
-  FROM (SELECT q.seq, COALESCE(o.created_at + (o.enqueued + row_number() OVER (ORDER BY q.seq) - 1)
-                                              / o.rate_per_second * interval '1 second', clock_timestamp()) AS at
-        FROM unnest(missed || dead) q(seq)) x
-  WHERE d.lane = l.lane AND d.subscription = s.subscription AND d.seq = x.seq AND d.operation = o.operation;
+  -- Dead rows wait behind the others of their key until order_keys() has looked.
+  n := o.enqueued;
+  FOR place IN
+    SELECT q.seq FROM unnest(dead || CASE WHEN o.rate_per_second IS NULL AND o.kind = 'recover' THEN '{}' ELSE missed END)
+      q(seq) ORDER BY q.seq
+  LOOP
+    at := COALESCE(o.created_at + n / o.rate_per_second * interval '1 second', clock_timestamp());
+    n := n + 1;
+    UPDATE outbox.delivery d
+    SET state = CASE WHEN d.state = 'DEAD' AND s.ordering = 'key' THEN 'HELD'
+                     WHEN d.state = 'DEAD' OR d.state = 'PENDING' AND at > clock_timestamp() THEN 'RETRY'
+                     ELSE d.state END,
+        attempts = 0, setbacks = 0, cause = NULL, operation = o.operation, next_attempt_at = at,
+        trigger = CASE o.kind WHEN 'backfill' THEN 'schedule' ELSE 'recover' END, updated_at = clock_timestamp()
+    WHERE d.lane = l.lane AND d.seq = place AND d.subscription = s.subscription
+      AND (d.state = 'DEAD' OR d.operation = o.operation);
+  END LOOP;
   IF s.ordering = 'key' AND queued > 0 THEN
     PERFORM outbox.order_keys(l.lane, s.subscription, missed || dead, l.hold_dead);
   END IF;
@@ -268,7 +286,7 @@ REVOKE ALL ON FUNCTION outbox.operation_page(outbox.lane, outbox.subscription, o
 
 -- One page of one running operation; returns whether there was one. Any number of relays may call it. With a rate, an
 -- operation queues no further ahead than half a minute, so that a cancel still stops most of it.
-CREATE FUNCTION outbox.run_operation(page int DEFAULT 500) RETURNS boolean
+CREATE FUNCTION outbox.run_operation(page int DEFAULT 250) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
