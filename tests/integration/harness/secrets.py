@@ -63,6 +63,23 @@ class KeyRing:
                 FROM row JOIN made ON made.id = row.sub""", rows, page_size=n)
         return secrets
 
+    def subscribe(self, db, url: str, destination: str = "partners", **columns) -> tuple[int, str, str]:
+        """One subscription with one secret, as the API makes it: its number, its id, the secret."""
+        sub, key = f"sub_{os.urandom(16).hex()}", f"key_{os.urandom(16).hex()}"
+        columns = {"id": sub, "destination": destination, "url": url, **columns}
+        places = ", ".join(["%s"] * len(columns))
+        number = db.value(f"INSERT INTO outbox.subscription ({', '.join(columns)}) VALUES ({places})"
+                          " RETURNING subscription", *columns.values())
+        return number, sub, self.add_secret(db, number, sub, key)
+
+    def add_secret(self, db, number: int, sub: str, key: str) -> str:
+        """Seals and stores one more secret, and returns its text."""
+        text = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        key_number, sealed = self._filter("seal", [f"{sub} {key} {text}"])[0].split()
+        db.run("INSERT INTO outbox.subscription_secret (subscription, id, key_number, sealed)"
+               " VALUES (%s, %s, %s, decode(%s, 'hex'))", number, key, int(key_number), sealed)
+        return text
+
     def open_all(self, db) -> dict[str, str]:
         """Every secret of the database in clear, by its id. One that does not open fails the test."""
         rows = db.run("SELECT u.id, s.id, s.key_number, encode(s.sealed, 'hex') FROM outbox.subscription_secret s"
