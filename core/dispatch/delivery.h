@@ -47,6 +47,7 @@ struct sub_delivery {
     const uint32_t *schedule_s;
     size_t n_schedule;
     uint32_t setbacks, asked;
+    uint32_t outage; /* of its subscription, when it was read */
     int64_t failed_at_us;
     char trigger[TRIGGER_MAX];
     struct lane_end *end; /* owned: what is to be written; NULL: nothing is */

@@ -107,7 +107,8 @@ static size_t window_room(const struct lane *lane, size_t open)
     size_t limit = lane->config.max_in_flight;
     size_t left = lane->unsettled < limit ? limit - lane->unsettled : 0;
 
-    if (lane->breaker.state != BREAKER_CLOSED) {
+    /* With subscriptions each has a breaker of its own, and asks for its probe. */
+    if (lane->subs != NULL || lane->breaker.state != BREAKER_CLOSED) {
         return left;
     }
     if (left > 1) {
@@ -182,6 +183,13 @@ static struct delivery *choose(struct lane *lane)
 {
     if (lane->phase == LANE_DRAINING && !lane_has_gap(lane)) {
         return NULL;
+    }
+    if (lane->subs != NULL) {
+        struct delivery *d = ready_queue_pop(&lane->ready);
+        while (d != NULL && !lane_subs_may_go(lane, d)) {
+            d = ready_queue_pop(&lane->ready);
+        }
+        return d;
     }
     return lane->breaker.state == BREAKER_HALF_OPEN ? choose_probe(lane)
                                                     : ready_queue_pop(&lane->ready);

@@ -127,7 +127,8 @@ static bool busy_room(struct lane_subs *subs, size_t n)
 }
 
 /* Adds `s` to the read; *n_busy counts what the wants before it point to. */
-static bool want(struct lane_subs *subs, struct sub *s, size_t room, size_t *n_busy)
+static bool want(struct lane_subs *subs, struct sub *s, size_t room, uint64_t now_ms,
+                 size_t *n_busy)
 {
     const struct sub_delivery *open;
 
@@ -142,6 +143,11 @@ static bool want(struct lane_subs *subs, struct sub *s, size_t room, size_t *n_b
     }
     s->wanted = room;
     s->got = 0;
+    /* What becomes known from now on, the read may not see. */
+    s->pending = false;
+    if (s->retry_at_ms <= now_ms) {
+        s->retry_at_ms = LANE_NEVER; /* the next list knows better */
+    }
     return true;
 }
 
@@ -166,19 +172,34 @@ static size_t room_for(const struct lane *lane, struct sub *s, uint64_t *ret_at)
     return room < SUBS_ROOM_MAX ? room : SUBS_ROOM_MAX;
 }
 
-/* Rows that fit into memory and into the window; one place stays for a probe. */
+/* Rows that fit into the window and, by the size of recent ones, into memory. A single
+ * one always does: it may be larger than the budget. */
 static size_t rows_that_fit(const struct lane *lane)
 {
     size_t limit = lane->config.max_in_flight;
-    size_t left = lane->rows_open + 1 < limit ? limit - 1 - lane->rows_open : 0;
+    size_t left = lane->rows_open < limit ? limit - lane->rows_open : 0;
+    size_t most = lane->config.max_bytes;
+    size_t rows = (lane->bytes < most ? most - lane->bytes : 0) / lane->bytes_per_row;
 
-    if (lane->rows_open == 0) {
-        left = limit;
+    if (rows == 0 && lane->rows_open == 0) {
+        rows = 1;
     }
-    if (lane->bytes >= lane->config.max_bytes && lane->rows_open > 0) {
-        left = 0;
-    }
+    left = rows < left ? rows : left;
     return left < SUBS_ROWS_MAX ? left : SUBS_ROWS_MAX;
+}
+
+/* What each of those that could use it may have of `left`, so that nobody's turn takes
+ * it all. */
+static size_t share_of(const struct lane *lane, size_t left)
+{
+    size_t n = sub_table_count(lane->subs->table);
+    size_t eager = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t ignored;
+        eager += room_for(lane, sub_table_at(lane->subs->table, i), &ignored) > 0;
+    }
+    return left > eager && eager > 0 ? left / eager : 1;
 }
 
 /* Chooses, beginning behind the one that came last the time before. */
@@ -187,6 +208,7 @@ static void choose_wants(struct lane *lane)
     struct lane_subs *subs = lane->subs;
     size_t n = sub_table_count(subs->table);
     size_t left = rows_that_fit(lane);
+    size_t share = left == 0 ? 0 : share_of(lane, left);
     size_t n_busy = 0;
     uint64_t next = LANE_NEVER;
     size_t i;
@@ -202,7 +224,8 @@ static void choose_wants(struct lane *lane)
             continue;
         }
         room = room < left ? room : left;
-        if (!want(subs, s, room, &n_busy)) {
+        room = room < share ? room : share;
+        if (!want(subs, s, room, lane->now_ms, &n_busy)) {
             break;
         }
         left -= room;
@@ -233,7 +256,9 @@ static void ask_take(struct lane *lane)
 
 void lane_subs_keep(struct lane *lane)
 {
-    if (!lane->subs->expanding && lane->now_ms >= lane->renew_at_ms) {
+    /* Without a cursor the claim has not been answered. */
+    if (!lane->subs->expanding && lane->cursor.snap != NULL &&
+        lane->now_ms >= lane->renew_at_ms) {
         ask_expand(lane, 0);
     }
 }
@@ -414,7 +439,7 @@ void lane_subs_on_sub(void *arg, const struct lane_sub *row)
     }
     s->pending = row->sendable && row->pending;
     s->retry_at_ms = row->sendable && row->retry_in_ms >= 0
-                         ? lane->now_ms + (uint64_t)row->retry_in_ms
+                         ? lane->now_ms + (uint64_t)row->retry_in_ms + LANE_DUE_SLACK_MS
                          : LANE_NEVER;
 }
 
@@ -454,11 +479,35 @@ static struct batch *batch_for(struct lane *lane, const struct sub *s)
     return b;
 }
 
+/* Rises at once, so that rows which were refused are not asked for at once again. */
+static void learn_row_size(struct lane *lane, size_t size)
+{
+    lane->bytes_per_row =
+        size > lane->bytes_per_row ? size : (lane->bytes_per_row * 7 + size) / 8;
+}
+
+static bool fits(struct lane *lane, const struct event_row *row)
+{
+    size_t used = lane->bytes;
+
+    for (const struct batch *b = lane->incoming; b != NULL; b = b->next) {
+        used += batch_bytes(b);
+    }
+    if (used == 0 || used + row->payload.len <= lane->config.max_bytes) {
+        return true;
+    }
+    learn_row_size(lane, row->payload.len);
+    return false;
+}
+
 bool lane_subs_on_row(struct lane *lane, const struct event_row *row)
 {
     struct sub *s = sub_table_find(lane->subs->table, row->subscription);
 
     if (!lane->reading || s == NULL || row->to == NULL || s->got == s->wanted) {
+        return false;
+    }
+    if (!fits(lane, row)) {
         return false;
     }
     struct batch *b = batch_for(lane, s);
@@ -482,6 +531,8 @@ static void admit(struct lane *lane, struct delivery *d)
     LIST_INSERT_HEAD(&s->open, d->to, link);
     s->n_open++;
     pace_sent(&s->pace, lane->now_ms);
+    /* The outage may have begun while the row was read. */
+    d->to->outage = s->outages - (s->pace.breaker.state == BREAKER_OPEN);
     if (d->to->problem != NULL) {
         d->order = lane->order++;
         lane_subs_refused(lane, d);
@@ -494,6 +545,7 @@ static void admit_batch(struct lane *lane, struct batch *b)
 {
     b->charged = batch_bytes(b);
     lane->bytes += b->charged;
+    learn_row_size(lane, b->charged / b->n + 1);
     b->next = lane->rows;
     lane->rows = b;
     lane->rows_open += b->n;
@@ -503,10 +555,23 @@ static void admit_batch(struct lane *lane, struct batch *b)
     }
 }
 
+static struct batch *in_order_of_reading(struct batch *newest)
+{
+    struct batch *list = NULL;
+
+    while (newest != NULL) {
+        struct batch *next = newest->next;
+        newest->next = list;
+        list = newest;
+        newest = next;
+    }
+    return list;
+}
+
 void lane_subs_on_taken(struct lane *lane, const struct lane_read_end *end)
 {
     struct lane_subs *subs = lane->subs;
-    struct batch *b = lane->incoming;
+    struct batch *b = in_order_of_reading(lane->incoming);
 
     lane->incoming = NULL;
     while (b != NULL) {
@@ -516,11 +581,8 @@ void lane_subs_on_taken(struct lane *lane, const struct lane_read_end *end)
     }
     for (size_t i = 0; i < subs->n_wants; i++) {
         struct sub *s = sub_table_find(subs->table, subs->wants[i].number);
-        if (s != NULL && s->got < s->wanted && !end->more) {
-            s->pending = false;
-            if (s->retry_at_ms <= lane->now_ms) {
-                s->retry_at_ms = LANE_NEVER; /* the next list knows better */
-            }
+        if (s != NULL && (s->got == s->wanted || end->more)) {
+            s->pending = true; /* there may be more, due ones too */
         }
     }
     subs->n_wants = 0;

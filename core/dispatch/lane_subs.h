@@ -61,6 +61,9 @@ void lane_subs_completed(struct lane *lane, struct delivery *d,
                          const struct inbox_failure *f);
 /** A row that cannot even be offered. */
 void lane_subs_refused(struct lane *lane, struct delivery *d);
+/** Whether `d` may be sent although it was read a while ago; one that may not goes
+ *  back to where it was, and is gone. */
+bool lane_subs_may_go(struct lane *lane, struct delivery *d);
 void lane_subs_end_step(struct lane *lane);
 void lane_subs_on_ended(void *arg, bool fenced);
 

@@ -192,19 +192,41 @@ static uint64_t retry_delay(struct lane *lane, const struct sub_delivery *to,
     return delay + prng_below(&lane->prng, delay / SCHEDULE_JITTER + 1);
 }
 
+static bool is_overloaded(const struct inbox_failure *f)
+{
+    return f->cause == RIDER_CAUSE_RATE_LIMITED ||
+           (f->remote_code >= OVERLOADED_FIRST && f->remote_code <= OVERLOADED_LAST);
+}
+
+/* Tells whether the endpoint is to be left alone from now on. */
+static bool has_opened(struct sub *s, enum breaker_state before)
+{
+    bool opened = before != BREAKER_OPEN && s->pace.breaker.state == BREAKER_OPEN;
+
+    s->outages += opened;
+    return opened;
+}
+
 /* It answered, and blamed this event. */
 static void event_failed(struct lane *lane, struct delivery *d, struct lane_end *end,
                          const struct inbox_failure *f)
 {
     uint32_t attempts = d->event.attempt;
     struct sub *s = d->to->sub;
+    enum breaker_state before = s->pace.breaker.state;
 
     if (f->outcome == RIDER_REJECTED) {
         pace_event_failed(&s->pace, &lane->prng, lane->now_ms, f->cause, false);
         dead(lane, d, end, attempts);
         return;
     }
-    pace_event_failed(&s->pace, &lane->prng, lane->now_ms, f->cause, true);
+    if (f->outcome == RIDER_UNAVAILABLE && f->retry_after_ms > 0) {
+        pace_unavailable(&s->pace, &lane->prng, lane->now_ms, f->cause,
+                         f->retry_after_ms, is_overloaded(f));
+    } else {
+        pace_event_failed(&s->pace, &lane->prng, lane->now_ms, f->cause, true);
+    }
+    (void)has_opened(s, before);
     heard_failure(s, &end->park);
     if (is_exhausted(lane, d->to, attempts)) {
         dead(lane, d, end, attempts);
@@ -215,30 +237,26 @@ static void event_failed(struct lane *lane, struct delivery *d, struct lane_end 
           delay > f->retry_after_ms ? delay : f->retry_after_ms);
 }
 
-static bool is_its_own_fault(const struct delivery *d)
+/* A receiver that counts requests says nothing about this one. */
+static bool is_its_own_fault(const struct delivery *d, const struct inbox_failure *f)
 {
     const struct sub_delivery *to = d->to;
 
-    return to->setbacks >= SETBACKS_MAX && to->sub->success_us > to->failed_at_us;
-}
-
-static bool is_overloaded(const struct inbox_failure *f)
-{
-    return f->cause == RIDER_CAUSE_RATE_LIMITED ||
-           (f->remote_code >= OVERLOADED_FIRST && f->remote_code <= OVERLOADED_LAST);
+    return f->cause != RIDER_CAUSE_RATE_LIMITED && to->setbacks >= SETBACKS_MAX &&
+           to->sub->success_us > to->failed_at_us;
 }
 
 static void endpoint_failed(struct lane *lane, struct delivery *d, struct lane_end *end,
                             const struct inbox_failure *f)
 {
     struct sub *s = d->to->sub;
-    bool was_well = s->pace.breaker.state == BREAKER_CLOSED;
+    enum breaker_state before = s->pace.breaker.state;
 
     pace_unavailable(&s->pace, &lane->prng, lane->now_ms, f->cause, f->retry_after_ms,
                      is_overloaded(f));
     heard_failure(s, &end->park);
     uint64_t wait = s->pace.breaker.retry_at_ms - lane->now_ms;
-    if (was_well) {
+    if (has_opened(s, before) && before == BREAKER_CLOSED) {
         log_warn(lane->config.name, "subscription.unavailable",
                  "subscription %.*s is unavailable, cause %s: %s, probing in %llu ms",
                  (int)d->to->target.id.len, (const char *)d->to->target.id.data,
@@ -249,11 +267,21 @@ static void endpoint_failed(struct lane *lane, struct delivery *d, struct lane_e
           wait + prng_below(&lane->prng, BEHIND_PROBE_MS));
 }
 
+/* The row stays as it is in the database, where the next read finds it. */
+static void give_back(struct lane *lane, struct delivery *d)
+{
+    d->to->sub->pending = true; /* or due: a read looks for both */
+    lane_mark_done(d);
+    leave(lane, d);
+    lane_free_rows_batches(lane);
+}
+
 static void unsent(struct lane *lane, struct delivery *d, const struct inbox_failure *f)
 {
     struct sub *s = d->to->sub;
+    enum breaker_state before = s->pace.breaker.state;
 
-    if (s->pace.breaker.state == BREAKER_OPEN) {
+    if (before == BREAKER_OPEN) {
         pace_unsent(&s->pace);
     } else {
         /* A probe that was not even tried has failed, too: without a pause it would
@@ -261,10 +289,20 @@ static void unsent(struct lane *lane, struct delivery *d, const struct inbox_fai
         pace_unavailable(&s->pace, &lane->prng, lane->now_ms, f->cause,
                          f->retry_after_ms, false);
     }
-    s->pending = true; /* or due: a read looks for both */
-    lane_mark_done(d);
-    leave(lane, d);
-    lane_free_rows_batches(lane);
+    (void)has_opened(s, before);
+    give_back(lane, d);
+}
+
+bool lane_subs_may_go(struct lane *lane, struct delivery *d)
+{
+    struct sub *s = d->to->sub;
+
+    if (d->to->outage == s->outages) {
+        return true;
+    }
+    pace_unsent(&s->pace);
+    give_back(lane, d);
+    return false;
 }
 
 void lane_subs_completed(struct lane *lane, struct delivery *d,
@@ -290,7 +328,7 @@ void lane_subs_completed(struct lane *lane, struct delivery *d,
         heard_failure(d->to->sub, &end->park);
         dead(lane, d, end, d->event.attempt);
     } else if ((f->outcome == RIDER_UNAVAILABLE || f->outcome == RIDER_UNROUTABLE) &&
-               !is_its_own_fault(d)) {
+               !is_its_own_fault(d, f)) {
         endpoint_failed(lane, d, end, f);
     } else {
         event_failed(lane, d, end, f);
@@ -389,9 +427,10 @@ void lane_subs_on_ended(void *arg, bool fenced)
         const struct lane_end *end = d->to->end;
         struct sub *s = d->to->sub;
 
-        if (end->park.state == PARK_RETRY &&
-            lane->now_ms + end->park.delay_ms < s->retry_at_ms) {
-            s->retry_at_ms = lane->now_ms + end->park.delay_ms;
+        uint64_t due = lane->now_ms + end->park.delay_ms + LANE_DUE_SLACK_MS;
+
+        if (end->park.state == PARK_RETRY && due < s->retry_at_ms) {
+            s->retry_at_ms = due;
         }
         leave(lane, d);
     }

@@ -30,6 +30,7 @@ struct sub {
     size_t n_open;
     size_t wanted, got;   /* of the read under way */
     bool pending;         /* PENDING rows are known to wait */
+    uint32_t outages;     /* times the breaker opened; what was read before is stale */
     uint64_t retry_at_ms; /* the earliest RETRY row that is known; UINT64_MAX: none */
 
     /* since its health was last written */
