@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(part sim order window outcomes lease stop operator standby)
+foreach(part sim order window outcomes lease stop operator standby subs subs_flow)
   postrider_unit_test(lane_${part} test_sim)
 endforeach()
 foreach(module key_gate ready_queue held_keys tickets glob bump batch breaker router envelope inbox lane_share
