@@ -32,7 +32,7 @@
 #define STOP_WAIT_MS 20
 #define WAIT_STEP_MS 50u
 
-#define RESERVED_DESCRIPTORS 128u /* for the rest of the process */
+#define RESERVED_DESCRIPTORS ((rlim_t)128) /* for the rest of the process */
 
 LIST_HEAD(transfer_list, webhook_transfer);
 
@@ -398,6 +398,9 @@ static void fit_connections(struct webhook_client *client)
                       ? limit.rlim_cur - RESERVED_DESCRIPTORS
                       : limit.rlim_cur / 2u;
 
+    if (left >= wanted) {
+        return;
+    }
     webhook_endpoints_limit(client->endpoints, (size_t)left);
     host->log(
         host, RIDER_LOG_WARN,
