@@ -14,6 +14,7 @@
 #include "cli/cli_settings.h"
 #include "outbox/admin_query.h"
 #include "outbox/migrate.h"
+#include "outbox/secret_store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -140,6 +141,34 @@ static bool check_ops(struct cli_settings *s)
     return true;
 }
 
+/* Whether the ring has every key that stored secrets need; an exit status. Who may not
+ * look at the numbers learns that. */
+static int check_secrets(struct cli_settings *s)
+{
+    RIDER_CLEANUP(buf_done) struct buf missing = buf_make(1024);
+    const struct key_ring *ring = s->configuration->key_ring;
+    struct rider_error err;
+
+    if (ring == NULL) {
+        return CLI_OK;
+    }
+    if (secret_store_missing_keys(s->settings->source.dsn, ring, &missing, &err) != 0) {
+        buf_printf(&s->problems,
+                   "%s: webhooks.key_ring: warning: could not ask which keys stored "
+                   "secrets need: %s\n",
+                   s->settings->path, err.text);
+        return CLI_OK;
+    }
+    if (missing.len == 0) {
+        return CLI_OK;
+    }
+    buf_printf(
+        &s->problems,
+        "%s: webhooks.key_ring: \"%s\" lacks key %s, which stored secrets need\n",
+        s->settings->path, s->settings->webhooks.key_ring, buf_text(&missing));
+    return CLI_CONFIG;
+}
+
 /* An exit status; what is wrong with the database is its own class of problem. */
 static int check_database(struct cli_settings *s)
 {
@@ -157,7 +186,7 @@ static int check_database(struct cli_settings *s)
     }
     outbox_status_destroy(status);
     if (rc == 0) {
-        return CLI_OK;
+        return check_secrets(s);
     }
     buf_printf(&s->problems, "%s: source.dsn: %s\n", s->settings->path, err.text);
     return cli_exit_of(err.code);
@@ -237,7 +266,8 @@ static int run(const struct cli_args *args)
 static const struct cli_flag flags[] = {
     CLI_FLAG_CONFIG,
     CLI_FLAG_ADAPTER_DIR,
-    {"database", 'd', NULL, "also ask the database whether its schema fits"},
+    {"database", 'd', NULL,
+     "also ask the database whether its schema fits, and the key ring"},
     CLI_FLAG_JSON,
 };
 

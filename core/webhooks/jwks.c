@@ -133,7 +133,7 @@ int webhook_key_new(char out[WEBHOOK_KEY_SIZE], struct rider_error *err)
         RAND_priv_bytes(bytes, KEY_LEN) == 1 && public_of(bytes, bytes + KEY_LEN);
 
     if (made) {
-        memcpy(out, "whsk_", 5);
+        (void)snprintf(out, WEBHOOK_KEY_SIZE, "whsk_");
         base64_encode(bytes, sizeof(bytes), out + 5);
     }
     OPENSSL_cleanse(bytes, sizeof(bytes));

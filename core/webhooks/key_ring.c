@@ -297,6 +297,8 @@ static bool seal_with(const struct ring_key *key, const char *context,
     return ok;
 }
 
+/* Seven parameters: each is a part of what is bound together.
+ * NOLINTNEXTLINE(readability-function-size) */
 int key_ring_seal(const struct key_ring *ring, const char *context, const void *plain,
                   size_t len, unsigned char *out, uint32_t *ret_number,
                   struct rider_error *err)
@@ -334,6 +336,7 @@ static bool open_with(const struct ring_key *key, const char *context,
     return ok;
 }
 
+/* As key_ring_seal(). NOLINTNEXTLINE(readability-function-size) */
 int key_ring_open(const struct key_ring *ring, uint32_t number, const char *context,
                   const unsigned char *sealed, size_t sealed_len, unsigned char *out,
                   struct rider_error *err)

@@ -5,7 +5,7 @@
  * The ring is a file: lines `NUMBER BASE64-OF-32-BYTES`, at most one line `current
  * NUMBER` (without it the highest number is current), empty lines and `#` comments.
  * New secrets are sealed with the current key; the others only open older ones.
- * AES-256-GCM with a random nonce of 96 bits (NIST SP 800-38D, 8.2.2: at most 2^32
+ * AES-256-GCM with a random nonce of 96 bits (NIST SP 800-38D, 8.3: at most 2^32
  * seals a key); the associated data is the context, which names the row a secret
  * belongs to, and the key's number, so that a sealed text opens in its own place only.
  *

@@ -210,6 +210,30 @@ def test_it_does_not_start_without_a_key_in_use(db, ring, relay_of):
     assert f'webhooks.key_ring: "{ring.path}" lacks key 1, which stored secrets need' in relay.log()
 
 
+def test_check_names_what_is_wrong_with_the_ring(db, ring, postrider, relay_of):
+    ring.plant(db, 1)
+    relay = relay_of([partners()], start=False, webhooks={"key_ring": ring.path})
+
+    def check(ok: int) -> str:
+        done = run(postrider, "check", "-c", relay.config_path, "-d")
+        assert done.returncode == ok, done
+        return done.stderr
+    assert check(0) == ""
+    ring.add()
+    ring.write([2])
+    assert f'webhooks.key_ring: "{ring.path}" lacks key 1, which stored secrets need' in check(78)
+    os.chmod(ring.path, 0o644)
+    assert f'webhooks.key_ring: "{ring.path}" is open to others (mode 644)' in check(78)
+    os.unlink(ring.path)
+    assert f'webhooks.key_ring: could not open "{ring.path}"' in check(78)
+    ring.write()
+    relay.config["source"]["dsn"] = db.dsn.replace("//postrider@", "//secrets_watch@")
+    relay.write_config()
+    db.run("DO $$ BEGIN CREATE ROLE secrets_watch LOGIN IN ROLE outbox_monitor;"
+           " EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    assert "warning: could not ask which keys" in check(0)
+
+
 def test_it_starts_without_the_database(ring, postrider, tmp_path):
     port = ports.take()
     relay = Relay(postrider, tmp_path, f"postgresql://x@127.0.0.1:{port}/x", [partners()],
