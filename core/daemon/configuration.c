@@ -67,7 +67,7 @@ int configuration_read(struct configuration_source *source, struct configuration
         free(c);
         return rc;
     }
-    c->refs = 1;
+    atomic_init(&c->refs, 1);
     rc = source->no_adapters ? 0 : read_key_ring(c, problems, err);
     if (rc != 0) {
         configuration_unref(c);
@@ -79,13 +79,13 @@ int configuration_read(struct configuration_source *source, struct configuration
 
 struct configuration *configuration_ref(struct configuration *c)
 {
-    c->refs++;
+    (void)atomic_fetch_add(&c->refs, 1);
     return c;
 }
 
 void configuration_unref(struct configuration *c)
 {
-    if (c != NULL && --c->refs == 0) {
+    if (c != NULL && atomic_fetch_sub(&c->refs, 1) == 1) {
         settings_destroy(c->settings);
         key_ring_destroy(c->key_ring);
         free(c);

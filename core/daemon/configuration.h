@@ -4,7 +4,8 @@
  *
  * Lanes refer to the strings and options of the reading they were made from,
  * so it lives until the last of them is gone, also after a reload.
- * Thread: the main thread reads and releases; lanes only look at it.
+ * Thread: the main thread reads it; any may hold a reference and release it; what is in
+ * it never changes.
  */
 #ifndef DAEMON_CONFIGURATION_H
 #define DAEMON_CONFIGURATION_H
@@ -15,10 +16,12 @@
 #include "plugin/plugin_registry.h"
 #include "webhooks/key_ring.h"
 
+#include <stdatomic.h>
+
 struct configuration {
     struct settings *settings;
     struct key_ring *key_ring; /* of webhooks.key_ring; NULL: none is set */
-    unsigned int refs;
+    atomic_uint refs;
 };
 
 /** Where the file and the adapters are; strings are borrowed. */
