@@ -20,6 +20,7 @@ static const char begin_write[] =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
     "SET LOCAL jit = off; SET LOCAL enable_seqscan = off;"
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+    "SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC';"
     "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';"
     "SET LOCAL statement_timeout = '30s'";
 
@@ -65,6 +66,11 @@ int query_conn_rows(PGconn *conn, const char *sql, int n, const char *const *val
     }
     *ret = row_set_from(result);
     return 0;
+}
+
+int query_conn_begin(PGconn *conn, struct rider_error *err)
+{
+    return pg_sync_exec(conn, begin_write, err);
 }
 
 /* What the transaction did, `rc`, decides how it ends. */

@@ -23,6 +23,10 @@ int query_conn_read(const char *dsn, const char *application, PGconn **ret,
 int query_conn_open(const char *dsn, const char *application, PGconn **ret,
                     struct rider_error *err) RIDER_MUST_CHECK;
 
+/** Begins a transaction that may write, for several query_conn_rows(); the caller ends
+ *  it. */
+int query_conn_begin(PGconn *conn, struct rider_error *err) RIDER_MUST_CHECK;
+
 /** Runs one statement in a transaction of its own and commits it. */
 int query_conn_write(PGconn *conn, const char *sql, int n, const char *const *values,
                      struct row_set **ret, struct rider_error *err) RIDER_MUST_CHECK;

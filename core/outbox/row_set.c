@@ -142,6 +142,16 @@ void row_set_write_row_but(const struct row_set *rows, size_t row,
     jw_object_end(w);
 }
 
+void row_set_write_value(const struct row_set *rows, size_t row, const char *column,
+                         struct json_writer *w)
+{
+    int c = column_of(rows, column);
+
+    if (c >= 0) {
+        write_value(result_of(rows), (int)row, c, w);
+    }
+}
+
 void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
                        const char *key)
 {

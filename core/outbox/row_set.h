@@ -33,6 +33,9 @@ void row_set_write_row(const struct row_set *rows, size_t row, struct json_write
 /** The same object without the column `but`, which is the order of a list. */
 void row_set_write_row_but(const struct row_set *rows, size_t row,
                            struct json_writer *w, const char *key, const char *but);
+/** One value as a member of the object that is being written. */
+void row_set_write_value(const struct row_set *rows, size_t row, const char *column,
+                         struct json_writer *w);
 void row_set_write(const struct row_set *rows, struct json_writer *w, const char *key);
 
 /** Accepts NULL. */
