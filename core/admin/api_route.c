@@ -78,15 +78,15 @@ static void consider(const struct api_route *route, const char *method,
     }
 }
 
-void api_route_find(const struct api_route_table *tables, size_t n, const char *method,
-                    const char *path, struct api_match *ret)
+void api_route_find(const struct api_route_table *const *tables, size_t n,
+                    const char *method, const char *path, struct api_match *ret)
 {
     size_t best = 0;
 
     *ret = (struct api_match){.route = NULL};
     for (size_t t = 0; t < n; t++) {
-        for (size_t i = 0; i < tables[t].n; i++) {
-            consider(&tables[t].routes[i], method, path, &best, ret);
+        for (size_t i = 0; i < tables[t]->n; i++) {
+            consider(&tables[t]->routes[i], method, path, &best, ret);
         }
     }
 }

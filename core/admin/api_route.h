@@ -21,7 +21,7 @@ struct api_match {
 /** Looks the path, as it was sent, up in the tables. A literal segment wins over one
  *  in braces, whatever their order; HEAD is taken by GET. A value that is empty, too
  *  long or no proper text is no match. */
-void api_route_find(const struct api_route_table *tables, size_t n, const char *method,
-                    const char *path, struct api_match *ret);
+void api_route_find(const struct api_route_table *const *tables, size_t n,
+                    const char *method, const char *path, struct api_match *ret);
 
 #endif

@@ -12,7 +12,9 @@
 #include "admin/api_routes.h"
 
 #include "admin/api_dead.h"
+#include "admin/api_keys.h"
 #include "admin/api_route.h"
+#include "admin/api_subscriptions.h"
 #include "admin/api_visibility.h"
 #include "admin/host_check.h"
 #include "admin/http_server.h"
@@ -52,9 +54,14 @@ static const struct api_route visibility[] = {
     {"POST", "/v1/dead:discard", API_WRITE, api_dead_discard},
 };
 
+static const struct api_route_table visibility_routes = API_ROUTES(visibility);
+
 /* Each subject has its routes in a file of its own. */
-static const struct api_route_table tables[] = {
-    API_ROUTES(visibility),
+static const struct api_route_table *const tables[] = {
+    &visibility_routes,
+    &api_subscription_routes,
+    &api_trial_routes,
+    &api_key_routes,
 };
 
 static void make_request_id(char out[API_REQUEST_ID_LEN + 1])

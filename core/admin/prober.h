@@ -27,6 +27,7 @@ struct prober_result {
     int64_t started_at_us;
     uint32_t dns_us, connect_us, tls_us, first_byte_us, total_us, requests;
     char remote[64];
+    char cause_word[32]; /* the word for it; "" for none */
     char category[32];
     char reason[256];
     size_t response_len;

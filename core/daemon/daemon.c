@@ -152,7 +152,7 @@ static int start_api(struct daemon *d, struct rider_error *err)
     if (options.listen == NULL) {
         return 0;
     }
-    int rc = backend_make(s, d->source.registry, &options.backend, err);
+    int rc = backend_make(d->configuration, d->source.registry, &options.backend, err);
     if (rc == 0) {
         rc = api_start(&options, &d->api, err);
     }
@@ -251,7 +251,7 @@ static void warn_of_listeners(const struct settings *open, const struct settings
     }
 }
 
-static int renew_backend(struct daemon *d, const struct settings *next,
+static int renew_backend(struct daemon *d, struct configuration *next,
                          struct rider_error *err)
 {
     struct api_backend backend;
@@ -278,7 +278,7 @@ static int take_over(struct daemon *d, struct configuration *next,
         rc = operations_apply(&d->operations, next->settings, err);
     }
     if (rc == 0) {
-        rc = renew_backend(d, next->settings, err);
+        rc = renew_backend(d, next, err);
     }
     if (rc != 0) {
         configuration_unref(next);

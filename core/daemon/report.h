@@ -22,7 +22,7 @@ struct report {
     atomic_uint_fast64_t generation; /* of the configuration, from 1 */
     atomic_bool last_reload_ok;
     atomic_int_fast64_t last_reload_s; /* wall clock of the last good one */
-    atomic_bool started; /* the lanes exist */
+    atomic_bool started;               /* the lanes exist */
     atomic_bool draining;
 };
 

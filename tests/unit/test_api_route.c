@@ -32,7 +32,9 @@ static const struct api_route second[] = {
     {"POST", "/things", API_WRITE, nothing},
     {"GET", "/things/all", API_READ, nothing},
 };
-static const struct api_route_table tables[] = {API_ROUTES(first), API_ROUTES(second)};
+static const struct api_route_table first_table = API_ROUTES(first);
+static const struct api_route_table second_table = API_ROUTES(second);
+static const struct api_route_table *const tables[] = {&first_table, &second_table};
 
 static struct api_match find(const char *method, const char *path)
 {

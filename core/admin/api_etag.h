@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_etag.h - versions of resources as entity tags, "v7" (RFC 9110 section 8.8.3).
+ * Pure; any thread.
+ */
+#ifndef ADMIN_API_ETAG_H
+#define ADMIN_API_ETAG_H
+
+#include "admin/api_call.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Adds the header ETag. */
+void api_etag_set(struct api_call *call, int64_t version);
+
+/** Whether a list of tags, or "*", names this version. Where the comparison is `strong`
+ *  a list with a weak tag names nothing. */
+bool api_etag_names(const char *list, int64_t version, bool strong);
+
+/** The version of a single tag; 0 for "*"; -1: it can be none. */
+int64_t api_etag_version(const char *tag);
+
+#endif

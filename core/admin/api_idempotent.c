@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api_idempotent.c - POST requests with an Idempotency-Key are done once.
+ *
+ * An answer may hold a secret, so it is kept sealed: two lines for Location and ETag,
+ * then the body.
+ */
+#include "admin/api_idempotent.h"
+
+#include "admin/webhook_secret.h"
+#include "outbox/idempotency.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONTEXT_SIZE 512
+
+static bool is_key(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > API_IDEMPOTENCY_KEY_MAX) {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* SHA-256 of what makes a request the same. */
+static bool hash_request(const struct http_request *req, char out[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool fine = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(ctx, req->method, strlen(req->method) + 1) == 1 &&
+                EVP_DigestUpdate(ctx, req->path, strlen(req->path) + 1) == 1 &&
+                EVP_DigestUpdate(ctx, req->body, req->body_len) == 1 &&
+                EVP_DigestFinal_ex(ctx, digest, &size) == 1 && size == 32;
+
+    EVP_MD_CTX_free(ctx);
+    for (size_t i = 0; fine && i < 32; i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", (unsigned int)digest[i]);
+    }
+    return fine;
+}
+
+static void write_context(const struct api_call *call, const char *key,
+                          char out[CONTEXT_SIZE])
+{
+    (void)snprintf(out, CONTEXT_SIZE, "idempotency:%s:%s", call->who, key);
+}
+
+/* The line that starts at *text, without its end; *text is then behind it. */
+static void take_line(const char **text, char *out, size_t size)
+{
+    size_t len = strcspn(*text, "\n");
+    size_t n = len < size ? len : 0; /* both headers are short */
+
+    memcpy(out, *text, n);
+    out[n] = '\0';
+    *text += len + ((*text)[len] == '\n');
+}
+
+static int replay(struct api_call *call, const char *key, const struct row_set *rows,
+                  struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP(webhook_buf_wipe) struct buf plain = buf_make(1 << 20);
+    char context[CONTEXT_SIZE];
+    char line[300];
+
+    write_context(call, key, context);
+    int rc =
+        webhook_open_hex(call->backend->ring, (uint32_t)row_set_int(rows, 0, "number"),
+                         context, row_set_text(rows, 0, "sealed"), &plain, err);
+    if (rc != 0) {
+        return rider_fail(err, RIDER_E_INTERNAL, "a kept answer cannot be opened");
+    }
+    const char *text = buf_text(&plain);
+    static const char *const names[] = {"Location", "ETag"};
+    for (size_t i = 0; i < 2; i++) {
+        take_line(&text, line, sizeof(line));
+        if (line[0] != '\0') {
+            http_response_header(call->res, names[i], line);
+        }
+    }
+    call->res->status = (unsigned int)row_set_int(rows, 0, "status");
+    http_response_header(call->res, "Idempotency-Replayed", "true");
+    buf_puts(out, text);
+    return 0;
+}
+
+int api_idempotent_begin(struct api_call *call, struct outbox_tx *tx,
+                         struct api_idempotent *ret, bool *ret_answered,
+                         struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
+    enum idempotency_state state = IDEMPOTENCY_NEW;
+
+    *ret_answered = false;
+    *ret = (struct api_idempotent){
+        .key = http_request_header(call->req, "Idempotency-Key")};
+    if (ret->key == NULL) {
+        return 0;
+    }
+    if (!is_key(ret->key)) {
+        return api_problem_set(call->problem, "bad-request",
+                               "Idempotency-Key is 1 to %d visible characters",
+                               API_IDEMPOTENCY_KEY_MAX);
+    }
+    if (!hash_request(call->req, ret->hash)) {
+        return rider_fail(err, RIDER_E_INTERNAL, "could not hash a request");
+    }
+    const struct idempotency_key key = {call->who, ret->key, ret->hash};
+    int rc = idempotency_ask(tx, &key, &state, &rows, err);
+    if (rc != 0 || state == IDEMPOTENCY_NEW) {
+        return rc;
+    }
+    if (state == IDEMPOTENCY_BUSY) {
+        http_response_header(call->res, "Retry-After", "1");
+        return api_problem_set(call->problem, "idempotency-in-progress",
+                               "the first request with this Idempotency-Key goes on");
+    }
+    if (state == IDEMPOTENCY_REUSED) {
+        return api_problem_set(call->problem, "idempotency-key-reused",
+                               "the Idempotency-Key was used for another request");
+    }
+    *ret_answered = true;
+    return replay(call, ret->key, rows, out, err);
+}
+
+static const char *header_of(const struct http_response *res, const char *name)
+{
+    for (size_t i = 0; i < res->n_headers; i++) {
+        if (strcasecmp(res->headers[i].name, name) == 0) {
+            return res->headers[i].value;
+        }
+    }
+    return "";
+}
+
+int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
+                        const struct api_idempotent *idempotent, const struct buf *out,
+                        struct rider_error *err)
+{
+    RIDER_CLEANUP(webhook_buf_wipe) struct buf plain = buf_make(1 << 20);
+    RIDER_CLEANUP(buf_done) struct buf hex = buf_make(4 << 20);
+    char context[CONTEXT_SIZE];
+    uint32_t number = 0;
+
+    if (idempotent->key == NULL) {
+        return 0;
+    }
+    buf_printf(&plain, "%s\n%s\n", header_of(call->res, "Location"),
+               header_of(call->res, "ETag"));
+    buf_append(&plain, buf_text(out), out->len);
+    if (plain.failed) {
+        return rider_fail(err, RIDER_E_NOMEM, "an answer is too large to be kept");
+    }
+    write_context(call, idempotent->key, context);
+    int rc = webhook_seal_hex(call->backend->ring, context, buf_text(&plain), plain.len,
+                              &number, &hex, err);
+    const struct idempotency_key key = {call->who, idempotent->key, idempotent->hash};
+    return rc == 0 ? idempotency_keep(tx, &key, call->res->status, number,
+                                      buf_text(&hex), err)
+                   : rc;
+}
