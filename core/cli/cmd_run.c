@@ -8,7 +8,20 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* A destination may hold thousands of connections, and the usual limit of 1024 is
+ * for programs that call select(), which this one does not. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 static int run(const struct cli_args *args)
 {
@@ -28,6 +41,7 @@ static int run(const struct cli_args *args)
     }
     /* The process holds passwords and payloads: no core dumps, no debuggers. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    raise_file_limit();
     if (cli_adapter_dir_default(default_dir, sizeof(default_dir), &err) != 0 ||
         daemon_run(&options, &err) != 0) {
         return cli_fail(&err);

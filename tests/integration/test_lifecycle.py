@@ -2,6 +2,7 @@
 """Stopping, reloading, and what the relay shows while it runs."""
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -202,3 +203,14 @@ def test_health_routes_answer_in_json(relay_of, file):
         status, body = relay.get(path)
         assert status == 200 and isinstance(json.loads(body), dict)
     assert relay.get("/nothing")[0] == 404
+
+
+def test_the_file_limit_is_raised_as_far_as_it_goes(relay_of, file):
+    """Webhook destinations hold a connection for each request in flight."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        relay = relay_of([file])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert relay.metric("process_max_fds") == hard
