@@ -61,11 +61,15 @@ static void check_target(struct subs_world *w, const struct subs_open *o)
 static void check_beside(struct subs_world *w, const struct subs_open *o)
 {
     const struct sim_sub *sub = sim_subs_sub(w->store, o->number);
+    size_t n = 1;
 
     for (size_t i = 0; sub != NULL && i < w->n_open; i++) {
         const struct subs_open *other = &w->open[i];
         if (other->number != o->number) {
             continue;
+        }
+        if (++n > sub->limits.max_in_flight) {
+            breach(w, "an endpoint got more at once than it allows");
         }
         if (other->seq == o->seq) {
             breach(w, "a row was sent twice at a time");
@@ -135,7 +139,6 @@ void subs_world_end(struct subs_world *w, size_t i, const struct subs_answer *an
         subs_world_accept(w, i);
     }
     if (answer->outcome == RIDER_UNAVAILABLE && answer->retry_after_ms > 0 &&
-        w->stats.phase == LANE_RUNNING &&
         w->not_before_ms[o.number] < w->now_ms + answer->retry_after_ms) {
         w->not_before_ms[o.number] = w->now_ms + answer->retry_after_ms;
     }
@@ -144,7 +147,7 @@ void subs_world_end(struct subs_world *w, size_t i, const struct subs_answer *an
     memmove(&w->open[i], &w->open[i + 1], (w->n_open - i) * sizeof(w->open[0]));
     host->complete(host, o.event->ticket, &result);
     host->writable(host);
-    lane_step(w->lane); /* it hears of one end before the next */
+    subs_world_step(w); /* it hears of one end before the next */
 }
 
 /* ---- the world -------------------------------------------------------------------- */
@@ -239,8 +242,8 @@ void subs_world_step(struct subs_world *w)
 {
     lane_step(w->lane);
     w->steps++;
-    if (w->stats.phase == LANE_QUIESCING) { /* forgets what it was told */
-        memset(w->not_before_ms, 0,
+    if (w->stats.phase != LANE_RUNNING && w->stats.phase != LANE_DRAINING) {
+        memset(w->not_before_ms, 0, /* it forgets what it was told */
                (sim_subs_count(w->store) + 1) * sizeof(*w->not_before_ms));
     }
     w->most_bytes = w->stats.bytes > w->most_bytes ? w->stats.bytes : w->most_bytes;
