@@ -9,7 +9,9 @@ import subprocess
 import pytest
 
 from harness.checker import member_text
+from harness.secrets import KeyRing
 from harness.sinks import wait_settled
+from harness.subscribers import Subscribers
 from harness.wait import wait_until
 
 APPROVE = """
@@ -100,6 +102,34 @@ def test_other_verifiers_accept_real_webhooks(approvals, relay_of, hook, node, t
             assert d.headers["webhook-id"] == json.loads(d.body)["eventId"]
     assert "8 requests agree" in node("node", "verify_signatures.mjs", "requests", str(path),
                                       hook.receiver.secret)
+
+
+def test_other_verifiers_accept_what_subscriptions_get(db, relay_of, build, postrider, node, tmp_path):
+    """Two secrets that overlap and an Ed25519 key: each of the three verifies each request."""
+    ring = KeyRing(build, postrider, tmp_path)
+    signing_key = subprocess.run([postrider, "secrets", "new-signing-key"], text=True, capture_output=True, check=True,
+                                 timeout=30).stdout.strip()
+    public = "whpk_" + base64.b64encode(base64.b64decode(signing_key.removeprefix("whsk_"))[32:]).decode()
+    (tmp_path / "whsk").write_text(signing_key + "\n", encoding="ascii")
+    with Subscribers() as endpoints:
+        number, sub, old = ring.subscribe(db, endpoints.url("a"), signatures=["v1", "v1a"])
+        db.run("UPDATE outbox.subscription_secret SET expires_at = now() + interval '1 hour'")
+        new = ring.add_secret(db, number, sub, "key_" + "1" * 32)
+        endpoints.endpoint("a").secrets += [old, new]
+        options = {"allow_http": True, "allow_cidrs": "127.0.0.0/8"}
+        relay = relay_of([{"name": "partners", "adapter": "webhook", "subscriptions": True, "options": options}],
+                         webhooks={"key_ring": ring.path, "signing_key_file": str(tmp_path / "whsk")})
+        db.run("SELECT outbox.publish('order.paid', i::text, json_build_object('n', i, 'text', 'ü 😀'), 'order')"
+               " FROM generate_series(1, 100) i")
+        wait_until(lambda: len(endpoints.accepted()["a"]) == 100, "a hundred webhooks")
+        arrivals = endpoints.of("a")
+    with open(tmp_path / "requests.jsonl", "w", encoding="utf-8") as f:
+        for a in arrivals:
+            f.write(json.dumps({"headers": a.headers, "body": base64.b64encode(a.body).decode()}) + "\n")
+            assert [e.split(",")[0] for e in a.headers["webhook-signature"].split(" ")] == ["v1", "v1", "v1a"]
+    assert f"{len(arrivals)} requests agree" in node("node", "verify_signatures.mjs", "requests",
+                                                     str(tmp_path / "requests.jsonl"), new, old, public)
+    assert signing_key not in relay.log()
 
 
 def test_asyncapi_document_is_valid(node):
