@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /** Events taken and not yet completed, at most. */
-#define WEBHOOK_INBOX_CAPACITY 4096
+#define WEBHOOK_INBOX_CAPACITY 16384
 
 struct webhook_client;
 

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,48 @@ static void check_targets(struct suite *s)
     trial_end(&t);
 }
 
+#define JUDGEMENTS 200
+
+/* Judges targets until it has done so often enough, in a thread of its own. */
+static void *judge_often(void *arg)
+{
+    struct rider_target_fault fault;
+    struct trial *t = arg;
+
+    for (int i = 0; i < JUDGEMENTS; i++) {
+        if (judge(t, t->suite->target, &fault) != 0) {
+            trial_fail(t, "it refused the target: %.100s", fault.detail);
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* Mostly for a build with -fsanitize=thread. */
+static void check_targets_beside(struct suite *s)
+{
+    static const char check[] = "check_target() runs beside the other functions";
+    const struct fake_event like = {0};
+    pthread_t judges[2];
+    struct trial t;
+
+    if (s->vt->check_target == NULL || s->target == NULL) {
+        return;
+    }
+    if (trial_begin(&t, s, check, true)) {
+        size_t n = 0;
+
+        while (n < 2 && pthread_create(&judges[n], NULL, judge_often, &t) == 0) {
+            n++;
+        }
+        (void)trial_publish(&t, &like, s->n_events < 500 ? s->n_events : 500);
+        for (size_t i = 0; i < n; i++) {
+            (void)pthread_join(judges[i], NULL);
+        }
+    }
+    trial_end(&t);
+}
+
 void suite_run_lifecycle(struct suite *s)
 {
     check_create_only(s);
@@ -341,4 +384,5 @@ void suite_run_lifecycle(struct suite *s)
     check_observers(s);
     check_explain(s);
     check_targets(s);
+    check_targets_beside(s);
 }
