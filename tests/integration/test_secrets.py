@@ -96,6 +96,7 @@ def test_two_at_once_do_not_disturb_each_other(db, ring, secrets, postrider):
             for _ in range(2)]
     assert [p.wait(timeout=60) for p in both] == [0, 0]
     assert by_key(db) == {2: 1500} and ring.open_all(db) == planted
+    assert db.value("SELECT sum(affected) FROM outbox.audit WHERE action = 'secrets.rewrap'") == 1500
 
 
 def test_what_does_not_open_is_named_and_left(db, ring, secrets):
