@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #define NUMBER_MAX INT64_C(2147483647)
@@ -368,6 +369,8 @@ static int run(const struct cli_args *args)
     const char *action = args->operands[0];
     struct request r;
 
+    /* Keys and secrets in clear are in this process: no core file, no debugger. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (strcmp(action, "new-key") == 0) {
         return new_key(args);
     }
