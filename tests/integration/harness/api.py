@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """api.py - a client of the HTTP API that remembers every exchange, and endpoints for subscriptions."""
 
+import contextlib
 import hashlib
 import http.client
 import http.server
@@ -74,7 +75,9 @@ class ApiClient:
             body = body if isinstance(body, (str, bytes)) else json.dumps(body)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body.encode() if isinstance(body, str) else body, sent)
+            # A refusal may come before all of the body is sent.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body.encode() if isinstance(body, str) else body, sent)
             response = connection.getresponse()
             answer = Answer(response.status, response.getheaders(), response.read())
         finally:
