@@ -102,7 +102,7 @@ void webhook_attempt_tell(const struct webhook_attempt *attempt, CURL *easy,
         .struct_size = sizeof(*ret),
         .flags = reused ? RIDER_ATTEMPT_REUSED : 0,
         .started_at_us = attempt->started_at_us,
-        .total_us = total_us < UINT32_MAX ? (uint32_t)total_us : UINT32_MAX,
+        .total_us = total_us < INT32_MAX ? (uint32_t)total_us : INT32_MAX,
         .remote = {attempt->remote, strlen(attempt->remote)},
         .response = {attempt->response, attempt->response_len},
     };

@@ -166,6 +166,8 @@ static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
         {CURLOPT_PROTOCOLS_STR, config->allow_http ? "http,https" : "https"},
         /* "" keeps the proxies of the environment out. */
         {CURLOPT_PROXY, config->proxy != NULL ? config->proxy : ""},
+        /* Nor does the environment lead past the proxy: the guard relies on it. */
+        {CURLOPT_NOPROXY, ""},
         {CURLOPT_USERAGENT, config->user_agent},
     };
     CURLcode rc = CURLE_OK;

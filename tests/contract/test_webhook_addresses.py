@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from adapter import BUILD, drive
+from fault_proxy import FaultProxy
 from fault_receiver import FaultReceiver
 from webhook_cases import HERE, LOCAL, DualStackCanary, drive_with_resolver, options, target
 
@@ -116,6 +117,17 @@ def test_proxies_of_the_environment_are_ignored(receiver):
         one = drive("webhook", options(receiver, "ok"), env=hostile | {"no_proxy": "example.com"}).only
         assert one["outcome"] == "delivered"
         assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
+@pytest.mark.parametrize("value", ["*", "127.0.0.1", ".example"])
+def test_the_environment_cannot_lead_past_an_explicit_proxy(receiver, variable, value):
+    """Behind a proxy the address is the proxy's business: nothing may go past it."""
+    with FaultProxy() as proxy:
+        for host in ("127.0.0.1", "partner.example"):
+            proxy.asked.clear()
+            drive("webhook", target(f"http://{host}:{receiver.port}/ok", {"proxy": proxy.url}), env={variable: value})
+            assert proxy.asked == [f"{host}:{receiver.port}"]
 
 
 def test_behind_a_proxy_an_address_in_the_url_is_judged(receiver):
