@@ -16,3 +16,7 @@ postrider_unit_test(webhook_tls)
 target_sources(test_webhook_tls PRIVATE ${webhook}/webhook_tls.c)
 postrider_unit_test(webhook_endpoint postrider_signature PkgConfig::CURL)
 target_sources(test_webhook_endpoint PRIVATE ${webhook}/webhook_endpoint.c)
+postrider_unit_test(webhook_check postrider_signature PkgConfig::CURL)
+target_sources(test_webhook_check PRIVATE ${webhook}/webhook_check.c ${webhook}/webhook_endpoint.c
+  ${webhook}/webhook_guard.c ${webhook}/webhook_request.c ${webhook}/webhook_target.c ${webhook}/webhook_tls.c
+  ${webhook}/webhook_url.c)
