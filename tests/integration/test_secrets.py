@@ -199,6 +199,32 @@ def test_neither_dump_nor_files_nor_logs_hold_a_secret(build, postrider, migrate
         assert files_with(server.folder, [next(iter(planted)).encode()]) != []
 
 
+def test_new_keys(postrider, tmp_path):
+    path = tmp_path / "keys"
+
+    def new_key(ok: int = 0) -> subprocess.CompletedProcess:
+        done = run(postrider, "secrets", "new-key", "--key-ring", str(path))
+        assert done.returncode == ok, done
+        return done
+    first, again = new_key().stdout, new_key().stdout  # no file yet
+    assert re.fullmatch(r"1 [A-Za-z0-9+/]{43}=\n", first) and first != again
+    path.touch(mode=0o600)  # as the shell makes it for >>
+    assert new_key().stdout.startswith("1 ")
+    path.write_text(first + "7 " + again.split()[1] + "\n", encoding="ascii")
+    assert new_key().stdout.startswith("8 ")
+    path.write_text(first + first, encoding="ascii")
+    bad = new_key(ok=78)
+    assert bad.stdout == "" and f"{path}:2: this number is taken" in bad.stderr
+    assert first.split()[1] not in bad.stderr
+    path.write_text(first, encoding="ascii")
+    path.chmod(0o644)
+    assert "is open to others" in new_key(ok=78).stderr
+    assert run(postrider, "secrets", "rewarp").returncode == 64
+    assert run(postrider, "secrets", "status", "--dsn", "dbname=x").returncode == 78
+    keys = {run(postrider, "secrets", "new-signing-key").stdout for _ in range(2)}
+    assert len(keys) == 2 and all(re.fullmatch(r"whsk_[A-Za-z0-9+/]{86}==\n", k) for k in keys)
+
+
 # ---- the daemon ---------------------------------------------------------------------------------------------------
 
 def test_it_does_not_start_without_a_key_in_use(db, ring, relay_of):
