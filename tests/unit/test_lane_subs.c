@@ -76,6 +76,20 @@ static void retries_follow_the_schedule_and_then_it_is_dead(void **state)
     assert_string_equal(subs_case_open(w), "1:2"); /* the next of its key goes */
 }
 
+static void a_short_delay_is_not_a_list_s(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    for (int i = 0; i < 10; i++) {
+        subs_case_write(w, "0");
+        subs_case_end_one(w, 1, i + 1, &subs_500);
+        subs_case_pass(w, 110); /* the first delay is 100 ms at most */
+        subs_case_end_one(w, 1, i + 1, &subs_ok);
+    }
+}
+
 static void a_dead_event_can_hold_its_key(void **state)
 {
     (void)state;
@@ -230,6 +244,7 @@ static void gone_is_gone(void **state)
     assert_string_equal(subs_case_state(w, 1, 1), "DEAD");
     assert_int_equal(subs_case_row(w, 1, 1)->cause, RIDER_CAUSE_GONE_410);
     assert_int_equal(sim_subs_sub(w->store, 1)->status, SIM_DISABLED);
+    assert_int_equal(sim_subs_sub(w->store, 1)->cause, RIDER_CAUSE_GONE_410);
     subs_case_write(w, "2");
     subs_case_run(w, 10000, &subs_ok);
     assert_string_equal(subs_case_state(w, 1, 2), "PENDING"); /* for whom enables it */
@@ -306,6 +321,7 @@ int main(void)
         cmocka_unit_test(each_subscription_has_its_own_order),
         cmocka_unit_test(without_order_nothing_waits),
         cmocka_unit_test(retries_follow_the_schedule_and_then_it_is_dead),
+        cmocka_unit_test(a_short_delay_is_not_a_list_s),
         cmocka_unit_test(a_dead_event_can_hold_its_key),
         cmocka_unit_test(an_unavailable_endpoint_costs_no_attempt),
         cmocka_unit_test(what_was_never_tried_is_not_written),
