@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_LINE 4096
+#define MAX_LINE   4096
+#define MAX_SEALED 1024
 
 static int seal(const struct key_ring *ring, const char *context, const char *text)
 {
-    unsigned char sealed[SECRET_SEALED_MAX];
+    unsigned char sealed[MAX_SEALED];
     struct rider_error err;
     uint32_t number = 0;
     size_t len = strlen(text);
@@ -37,7 +38,7 @@ static int seal(const struct key_ring *ring, const char *context, const char *te
 static int open_sealed(const struct key_ring *ring, const char *context,
                        const char *number, const char *hex)
 {
-    unsigned char sealed[SECRET_SEALED_MAX], plain[SECRET_SEALED_MAX];
+    unsigned char sealed[MAX_SEALED], plain[MAX_SEALED];
     struct rider_error err;
     size_t len = strlen(hex) / 2;
     char digits[3] = "";
