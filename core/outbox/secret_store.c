@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define PAGE       200
-#define SEALED_MAX ((size_t)1 << 20)
+#define SEALED_MAX ((size_t)2 << 20)
 
 static const char keys_sql[] =
     "SELECT x.number, sum(x.secrets) AS secrets, sum(x.used) AS used,"
@@ -130,30 +130,31 @@ static void put_bytea(const unsigned char *bytes, size_t len, struct buf *out)
 static int reseal(const struct key_ring *ring, const PGresult *page, int i,
                   struct buf *out, struct rider_error *err)
 {
-    const unsigned char *sealed =
-        (const unsigned char *)PQgetvalue(page, i, COL_SEALED);
+    const struct key_ring_sealed sealed = {
+        (uint32_t)strtoul(PQgetvalue(page, i, COL_NUMBER), NULL, 10),
+        (const unsigned char *)PQgetvalue(page, i, COL_SEALED),
+        (size_t)PQgetlength(page, i, COL_SEALED)};
     const char *context = PQgetvalue(page, i, COL_CONTEXT);
-    size_t len = (size_t)PQgetlength(page, i, COL_SEALED);
-    uint32_t number = (uint32_t)strtoul(PQgetvalue(page, i, COL_NUMBER), NULL, 10);
 
-    if (len < KEY_RING_OVERHEAD || len > SEALED_MAX) {
-        return rider_fail(err, RIDER_E_CONFIG, "%zu bytes are nothing sealed", len);
+    if (sealed.len < KEY_RING_OVERHEAD || sealed.len > SEALED_MAX) {
+        return rider_fail(err, RIDER_E_CONFIG, "%zu bytes are nothing sealed",
+                          sealed.len);
     }
-    size_t plain_len = len - KEY_RING_OVERHEAD;
+    size_t plain_len = sealed.len - KEY_RING_OVERHEAD;
     unsigned char *plain = malloc(plain_len + 1);
-    unsigned char *fresh = malloc(len);
+    unsigned char *fresh = malloc(sealed.len);
     int rc = plain == NULL || fresh == NULL
                  ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
-                 : key_ring_open(ring, number, context, sealed, len, plain, err);
+                 : key_ring_open(ring, context, &sealed, plain, err);
 
     if (rc == 0) {
-        rc = key_ring_seal(ring, context, plain, plain_len, fresh, &number, err);
+        rc = key_ring_seal(ring, context, plain, plain_len, fresh, err);
     }
     if (plain != NULL) {
         explicit_bzero(plain, plain_len);
     }
     if (rc == 0) {
-        put_bytea(fresh, len, out);
+        put_bytea(fresh, sealed.len, out);
     }
     free(plain);
     free(fresh);
