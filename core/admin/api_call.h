@@ -27,8 +27,9 @@ struct api_call {
     const struct http_request *req;
     struct http_response *res; /* for its headers, and another status than 200 */
     const struct api_backend *backend;
-    const char *dsn; /* the backend's */
-    const char *who; /* the principal's name; "" on a public route */
+    const char *dsn;     /* the backend's */
+    const char *who;     /* the principal's name; "" on a public route */
+    unsigned int scopes; /* the principal's, of enum api_scope */
     const char *request_id;
     char values[API_MAX_VALUES][API_VALUE_SIZE]; /* of the {names}, decoded */
     struct api_problem *problem;

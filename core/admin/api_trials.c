@@ -318,9 +318,9 @@ static void text_or_null(struct json_writer *w, const char *key, const char *tex
 }
 
 /* Writes the attempt; *ret shows it. */
-static int keep_attempt(struct outbox_tx *tx, const struct trial *t,
-                        const char *trigger, struct row_set **ret,
-                        struct rider_error *err)
+static int keep_attempt(const struct api_call *call, struct outbox_tx *tx,
+                        const struct trial *t, const char *trigger,
+                        struct row_set **ret, struct rider_error *err)
 {
     RIDER_CLEANUP(buf_done) struct buf row = buf_make(65536);
     const struct prober_result *r = &t->result;
@@ -350,7 +350,8 @@ static int keep_attempt(struct outbox_tx *tx, const struct trial *t,
         jw_string_n(&w, "response", r->response, n);
     }
     jw_object_end(&w);
-    return subscription_attempt_add(tx, buf_text(&row), ret, err);
+    return subscription_attempt_add(tx, buf_text(&row), (call->scopes & API_READ) != 0,
+                                    ret, err);
 }
 
 /* ---- test ------------------------------------------------------------------------ */
@@ -402,7 +403,7 @@ static int run_test(struct api_call *call, struct outbox_tx *tx, struct json_tre
         rc = send(call, &t, type, &message, err);
     }
     if (rc == 0) {
-        rc = keep_attempt(tx, &t, "test", &attempt, err);
+        rc = keep_attempt(call, tx, &t, "test", &attempt, err);
     }
     if (rc == 0) {
         struct json_writer w = jw_begin(out);
@@ -473,7 +474,7 @@ static int shake_hands(struct api_call *call, struct outbox_tx *tx, struct trial
     *ret_agreed = rc == 0 && agrees(&t->result, challenge);
     /* What the endpoint said is not for the client. */
     t->result.response_len = 0;
-    return rc == 0 ? keep_attempt(tx, t, "verify", &attempt, err) : rc;
+    return rc == 0 ? keep_attempt(call, tx, t, "verify", &attempt, err) : rc;
 }
 
 static int verify(struct api_call *call, struct buf *out, struct rider_error *err)

@@ -6,6 +6,8 @@
  */
 #include "outbox/subscription_secrets.h"
 
+#include "outbox/attempt_columns.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,9 +16,8 @@ static const char add_sql[] =
     "SELECT s.subscription, $2, $3::int, decode($4, 'hex') FROM outbox.subscription s "
     "WHERE s.id = $1";
 
-static const char lock_sql[] =
-    "SELECT s.subscription FROM outbox.subscription s "
-    "WHERE s.id = $1 AND s.deleted_at IS NULL FOR UPDATE";
+static const char lock_sql[] = "SELECT s.subscription FROM outbox.subscription s "
+                               "WHERE s.id = $1 AND s.deleted_at IS NULL FOR UPDATE";
 
 /* $2: seconds. Those that expire sooner anyway keep their time. */
 static const char expire_sql[] =
@@ -61,19 +62,10 @@ static const char attempt_sql[] =
     " first_byte_us int, total_us int, remote text, reused boolean, requests int,"
     " http_status int, category text, cause text, error text, response text) "
     "RETURNING *) "
-    "SELECT 'att_' || m.attempt AS id, NULL::text AS delivery_id,"
-    " NULL::text AS event_id, s.id AS subscription_id, m.number, m.trigger, m.outcome,"
-    " m.started_at, m.started_at + m.total_us * interval '1 microsecond'"
-    "  AS finished_at,"
-    " json_build_object('dns_ms', round(m.dns_us / 1000.0, 3),"
-    "  'connect_ms', round(m.connect_us / 1000.0, 3),"
-    "  'tls_ms', round(m.tls_us / 1000.0, 3),"
-    "  'first_byte_ms', round(m.first_byte_us / 1000.0, 3),"
-    "  'total_ms', round(m.total_us / 1000.0, 3)) AS timing,"
-    " m.remote AS remote_address, m.reused AS connection_reused, m.requests,"
-    " m.http_status, m.category AS error_category, m.cause, m.error,"
-    " m.retry_after_ms, m.next_attempt_at, m.response AS response_excerpt "
-    "FROM made m JOIN outbox.subscription s ON s.subscription = m.subscription";
+    "SELECT " ATTEMPT_COLUMNS
+    ", CASE WHEN $2::boolean THEN a.response END AS response_excerpt "
+    "FROM made a JOIN outbox.subscription s ON s.subscription = a.subscription "
+    "LEFT JOIN outbox.event e ON e.seq = a.seq";
 
 int subscription_secret_add(struct outbox_tx *tx, const char *id,
                             const struct sealed_secret *secret, struct rider_error *err)
@@ -153,8 +145,10 @@ int subscription_target_read(struct outbox_tx *tx, const char *id, struct row_se
     return rc;
 }
 
-int subscription_attempt_add(struct outbox_tx *tx, const char *row,
+int subscription_attempt_add(struct outbox_tx *tx, const char *row, bool responses,
                              struct row_set **ret, struct rider_error *err)
 {
-    return outbox_tx_rows(tx, attempt_sql, 1, &row, ret, err);
+    const char *const values[] = {row, responses ? "true" : "false"};
+
+    return outbox_tx_rows(tx, attempt_sql, 2, values, ret, err);
 }

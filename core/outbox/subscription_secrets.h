@@ -41,8 +41,9 @@ int subscription_target_read(struct outbox_tx *tx, const char *id, struct row_se
                              struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Writes an attempt without a delivery. `row` is an object with the columns of
- *  outbox.attempt. One row: the attempt as docs/openapi.yaml has it. */
-int subscription_attempt_add(struct outbox_tx *tx, const char *row,
+ *  outbox.attempt. One row: the attempt as docs/openapi.yaml has it; response_excerpt is
+ *  null unless `responses`. */
+int subscription_attempt_add(struct outbox_tx *tx, const char *row, bool responses,
                              struct row_set **ret,
                              struct rider_error *err) RIDER_MUST_CHECK;
 

@@ -449,9 +449,9 @@ def test_a_test_is_sent_and_told(api, made, db, endpoint):
     sub = made(headers={"X-Tenant": "7"})
     answer = api("POST", at(sub, "/test"), '{"event_type": "order.paid", "data": {"n": 1.50}}')
     attempt = answer.body
-    assert (answer.status, attempt["trigger"], attempt["outcome"], attempt["http_status"]) == (
+    assert (answer.status, attempt["trigger"], attempt["status"], attempt["http_status"]) == (
         200, "test", "delivered", 204), answer
-    assert attempt["timing"]["total_ms"] > 0 and attempt["remote_address"].startswith("127.0.0.1")
+    assert attempt["timing"]["total_ms"] > 0 and attempt["remote_ip"].startswith("127.0.0.1")
     headers, body = endpoint.at()[0]
     assert headers["webhook-test"] == "true" and headers["x-tenant"] == "7" and endpoint.verified(sub["secret"])
     assert b'"payload":{"n": 1.50}' in body and json.loads(body)["type"] == "order.paid"
@@ -460,7 +460,7 @@ def test_a_test_is_sent_and_told(api, made, db, endpoint):
     assert db.value("SELECT count(*) FROM outbox.subscription_health") == 0
     endpoint.answers["/hook"] = 500
     failed = api("POST", at(sub, "/test")).body
-    assert (failed["outcome"], failed["http_status"], failed["cause"]) == ("retry", 500, "failed_5xx")
+    assert (failed["status"], failed["http_status"], failed["error"]["cause"]) == ("retry", 500, "failed_5xx")
     assert api("GET", at(sub, "/health")).body["consecutive_failures"] == 0
     assert api("POST", at(sub, "/test"), {"data": "x" * 300000}).faults() == {"/data": "invalid-value"}
     assert api("POST", at(sub, "/test"), {"event_type": ""}).faults() == {"/event_type": "invalid-value"}
@@ -470,7 +470,7 @@ def test_a_test_does_not_reach_what_is_refused(api, made, db):
     sub = made()
     db.run("UPDATE outbox.subscription SET url = 'https://10.0.0.1/'")
     attempt = api("POST", at(sub, "/test")).body
-    assert (attempt["outcome"] != "delivered", attempt["cause"]) == (True, "blocked_address")
+    assert (attempt["status"] != "delivered", attempt["error"]["cause"]) == (True, "blocked_address")
 
 
 def test_the_handshake(api, made, db, endpoint):
@@ -607,4 +607,4 @@ def test_a_reload_keeps_the_api(api, made, endpoint):
     api.relay.write_config()
     api.relay.hup()
     wait_until(lambda: api("GET", "/webhooks/keys").body["keys"], "the new key is shown")
-    assert api("POST", at(sub, "/test")).body["outcome"] == "delivered"
+    assert api("POST", at(sub, "/test")).body["status"] == "delivered"

@@ -7,8 +7,7 @@
 
 #include "sim/sim_subs_store.h"
 
-#define SUBS_REQUESTS    64
-#define SUBS_PAYLOAD_MAX 32768
+#define SUBS_REQUESTS 64
 
 enum subs_what {
     SUBS_CLAIM,

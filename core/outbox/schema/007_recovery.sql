@@ -583,7 +583,7 @@ BEGIN ATOMIC
     AND (filter->>'aggregateId' IS NULL OR x.aggregate_id = filter->>'aggregateId');
 END;
 
--- One more key: the id of a subscription.
+-- One more key: the id of a subscription; * stands for any.
 CREATE OR REPLACE FUNCTION outbox.check_dead_filter(filter jsonb, needs_key boolean) RETURNS void LANGUAGE sql STABLE
 RETURN outbox.check_filter(filter, ARRAY['eventId', 'destination', 'type', 'cause', 'aggregateType', 'aggregateId',
                                          'since', 'until', 'subscription'], needs_key);
@@ -602,7 +602,7 @@ BEGIN ATOMIC
     AND (filter->>'aggregateId' IS NULL OR x.aggregate_id = filter->>'aggregateId')
     AND (filter->>'since' IS NULL OR x.dead_at >= (filter->>'since')::timestamptz)
     AND (filter->>'until' IS NULL OR x.dead_at < (filter->>'until')::timestamptz)
-    AND (filter->>'subscription' IS NULL OR x.subscription_id = filter->>'subscription');
+    AND (filter->>'subscription' IS NULL OR x.subscription_id LIKE outbox.like_of(filter->>'subscription'));
 END;
 
 -- As before; where a dead row holds nothing, it does not keep the one behind it from going.
