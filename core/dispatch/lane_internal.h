@@ -8,6 +8,7 @@
  *   lane_settle.c  cursor, parked rows, held keys
  *   lane_held.c    held keys as the database counts them
  *   lane_subs.c    with subscriptions, in the place of reading: expand, list, take
+ *   lane_subs_list.c which subscriptions have something to do
  *   lane_subs_end.c  with subscriptions, in the place of settling
  */
 #ifndef DISPATCH_LANE_INTERNAL_H
@@ -101,6 +102,13 @@ struct lane {
 
 void position_set(struct position *p, struct snapshot *snap, struct snapshot *win,
                   int64_t seq);
+
+/** An answer to a request that was made before the lane started over concerns nothing
+ *  that is in memory now. */
+static inline bool lane_is_at_work(const struct lane *lane)
+{
+    return lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING;
+}
 
 /* lane.c */
 void lane_quiesce(struct lane *lane);

@@ -309,13 +309,6 @@ static void free_settled(struct lane *lane)
     }
 }
 
-/* An answer to a request that was made before the lane started over concerns
- * nothing that is in memory now. */
-static bool is_at_work(const struct lane *lane)
-{
-    return lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING;
-}
-
 void lane_fenced_off(struct lane *lane)
 {
     atomic_fetch_add_explicit(&lane->ports.stats->fenced, 1, memory_order_relaxed);
@@ -332,7 +325,7 @@ void lane_on_settled(void *arg, enum lane_grant grant)
         return;
     }
     lane->settling = false;
-    if (!is_at_work(lane)) {
+    if (!lane_is_at_work(lane)) {
         return;
     }
     lane_tick(lane);
@@ -488,7 +481,7 @@ void lane_on_rows_written(void *arg, bool fenced)
         return;
     }
     lane->writing = false;
-    if (!is_at_work(lane)) {
+    if (!lane_is_at_work(lane)) {
         return;
     }
     lane_tick(lane);

@@ -12,7 +12,8 @@
  * Rows in memory stay PENDING or RETRY in the database, so that a crash needs no
  * repair; a read leaves them out by their seq.
  *
- * Not here: how deliveries end (lane_subs_end.c), sending (lane_send.c).
+ * Not here: the answer to a list (lane_subs_list.c), how deliveries end
+ * (lane_subs_end.c), sending (lane_send.c).
  */
 #include "dispatch/lane_subs.h"
 
@@ -21,7 +22,6 @@
 
 #include <stdlib.h>
 
-#define LIST_MS     1000
 #define TIDY_MS     15000
 #define FIRST_PAGE  100
 #define EXPAND_ROWS 10000 /* made in one transaction, about: the lease waits for it */
@@ -300,11 +300,6 @@ uint64_t lane_subs_deadline(const struct lane *lane)
 
 /* ---- answers ----------------------------------------------------------------- */
 
-static bool is_at_work(const struct lane *lane)
-{
-    return lane->phase == LANE_RUNNING || lane->phase == LANE_DRAINING;
-}
-
 static void schedule_poll(struct lane *lane, const struct lane_expanded *page)
 {
     if (page->more) {
@@ -346,7 +341,7 @@ void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
     }
     lane->subs->expanding = lane->subs->renewing = false;
     lane_tick(lane);
-    if (!is_at_work(lane)) {
+    if (!lane_is_at_work(lane)) {
         return;
     }
     if (page->grant == LANE_FENCED) {
@@ -369,80 +364,6 @@ void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
     }
 }
 
-void lane_subs_on_made(void *arg, int64_t subscription)
-{
-    struct lane *lane = arg;
-    struct sub *s = sub_table_find(lane->subs->table, subscription);
-
-    if (s == NULL) {
-        lane->subs->list_at_ms = 0; /* its limits are not known yet */
-        return;
-    }
-    s->pending = true;
-    lane->subs->take_at_ms = 0;
-}
-
-static struct sub *find_or_add(struct lane *lane, const struct lane_sub *row)
-{
-    struct sub *s = sub_table_find(lane->subs->table, row->number);
-
-    if (s != NULL) {
-        pace_set_limits(&s->pace, &row->limits);
-        return s;
-    }
-    struct pace pace = pace_make(&row->limits, lane->config.retry_initial_ms,
-                                 lane->config.retry_max_ms, lane->now_ms);
-    if (row->throttled_ms > 0) {
-        pace_hold(&pace, lane->now_ms + (uint64_t)row->throttled_ms,
-                  RIDER_CAUSE_UNREACHABLE);
-    }
-    s = sub_table_add(lane->subs->table, row->number, &pace);
-    if (s != NULL) {
-        s->failing = row->failing;
-    }
-    return s;
-}
-
-static void listed(struct lane *lane)
-{
-    struct lane_subs *subs = lane->subs;
-
-    subs->listing = false;
-    subs->take_at_ms = 0;
-    if (subs->list_at_ms == LANE_NEVER) {
-        subs->list_at_ms = lane->now_ms + LIST_MS;
-    }
-    if (lane->phase == LANE_LOADING) {
-        lane->phase = LANE_RUNNING;
-    }
-}
-
-void lane_subs_on_sub(void *arg, const struct lane_sub *row)
-{
-    struct lane *lane = arg;
-
-    if (!lane->subs->listing) {
-        return;
-    }
-    lane_tick(lane);
-    if (row == NULL) {
-        listed(lane);
-        return;
-    }
-    if (lane->phase != LANE_LOADING && !is_at_work(lane)) {
-        return;
-    }
-    struct sub *s = find_or_add(lane, row);
-    if (s == NULL) {
-        lane_quiesce(lane);
-        return;
-    }
-    s->pending = row->sendable && row->pending;
-    s->retry_at_ms = row->sendable && row->retry_in_ms >= 0
-                         ? lane->now_ms + (uint64_t)row->retry_in_ms + LANE_DUE_SLACK_MS
-                         : LANE_NEVER;
-}
-
 void lane_subs_on_tidied(void *arg, bool fenced)
 {
     struct lane *lane = arg;
@@ -455,7 +376,7 @@ void lane_subs_on_tidied(void *arg, bool fenced)
     lane->subs->tidy_at_ms = lane->now_ms + TIDY_MS;
     if (fenced && lane->phase == LANE_LOADING) {
         lane_quiesce(lane);
-    } else if (fenced && is_at_work(lane)) {
+    } else if (fenced && lane_is_at_work(lane)) {
         lane_fenced_off(lane);
     }
 }

@@ -50,10 +50,12 @@ uint64_t lane_subs_deadline(const struct lane *lane);
 
 bool lane_subs_on_row(struct lane *lane, const struct event_row *row);
 void lane_subs_on_taken(struct lane *lane, const struct lane_read_end *end);
-void lane_subs_on_made(void *arg, int64_t subscription);
 void lane_subs_on_expanded(void *arg, const struct lane_expanded *page);
-void lane_subs_on_sub(void *arg, const struct lane_sub *sub);
 void lane_subs_on_tidied(void *arg, bool fenced);
+
+/* lane_subs_list.c */
+void lane_subs_on_made(void *arg, int64_t subscription);
+void lane_subs_on_sub(void *arg, const struct lane_sub *sub);
 
 /* lane_subs_end.c */
 /** A ticket was completed; `f` tells how. */

@@ -97,6 +97,7 @@ static void leave(struct lane *lane, struct delivery *d)
 
     LIST_REMOVE(d->to, link);
     s->n_open--;
+    s->used_ms = lane->now_ms;
     if (d->sent_once) {
         lane->unsettled--;
     }

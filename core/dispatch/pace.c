@@ -95,6 +95,18 @@ uint64_t pace_next_ms(const struct pace *p, uint64_t now_ms)
     return now_ms;
 }
 
+bool pace_is_at_rest(struct pace *p, uint64_t now_ms)
+{
+    const struct breaker *b = &p->breaker;
+
+    if (p->in_flight > 0 || b->state != BREAKER_CLOSED || b->ramp < b->limit ||
+        b->streak > 0 || p->lowered > 0) {
+        return false;
+    }
+    fill(p, now_ms);
+    return rate_of(p) == 0 || p->tokens >= burst_of(&p->limits);
+}
+
 void pace_sent(struct pace *p, uint64_t now_ms)
 {
     p->in_flight++;

@@ -50,6 +50,9 @@ size_t pace_allows(struct pace *p, uint64_t now_ms);
  *  after one. */
 uint64_t pace_next_ms(const struct pace *p, uint64_t now_ms);
 
+/** It is as a new one would be. */
+bool pace_is_at_rest(struct pace *p, uint64_t now_ms);
+
 void pace_sent(struct pace *p, uint64_t now_ms);
 /** Every delivery that was sent ends in one of these; `unsent` gives the place back
  *  as if it had never been taken. */

@@ -129,3 +129,16 @@ struct sub *sub_table_at(const struct sub_table *t, size_t i)
 {
     return t->list[i];
 }
+
+void sub_table_remove(struct sub_table *t, size_t i)
+{
+    struct sub *s = t->list[i];
+    struct sub **link = &t->slots[slot_of(t, s->number)];
+
+    while (*link != s) {
+        link = &(*link)->next;
+    }
+    *link = s->next;
+    t->list[i] = t->list[--t->n];
+    free(s);
+}

@@ -6,7 +6,7 @@
  * rows are known to wait for it, and what has been heard of it since that was last
  * written down. Addresses and secrets are not: they come with each row.
  *
- * Entries do not move, and stay until sub_table_clear(). Thread: the lane's.
+ * Entries do not move in memory. Thread: the lane's.
  */
 #ifndef DISPATCH_SUB_TABLE_H
 #define DISPATCH_SUB_TABLE_H
@@ -29,6 +29,8 @@ struct sub {
     LIST_HEAD(, sub_delivery) open; /* in memory: read and not yet written */
     size_t n_open;
     size_t wanted, got;   /* of the read under way */
+    bool listed;          /* by the list that is being read */
+    uint64_t used_ms;     /* when the last of its rows left */
     bool pending;         /* PENDING rows are known to wait */
     uint32_t outages;     /* times the breaker opened; what was read before is stale */
     uint64_t retry_at_ms; /* the earliest RETRY row that is known; UINT64_MAX: none */
@@ -58,7 +60,10 @@ struct sub *sub_table_find(const struct sub_table *t, int64_t number);
 /** Adds an entry with `pace`; the number is not there yet. NULL: out of memory. */
 struct sub *sub_table_add(struct sub_table *t, int64_t number, const struct pace *pace);
 
-/** The i-th of all entries, in the order of their coming. */
+/** The i-th of all entries: in the order of their coming while none is removed. */
 struct sub *sub_table_at(const struct sub_table *t, size_t i);
+
+/** Frees the i-th; the last one takes its place. Nothing may point to it. */
+void sub_table_remove(struct sub_table *t, size_t i);
 
 #endif

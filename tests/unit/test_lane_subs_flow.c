@@ -4,6 +4,7 @@
  * hangs, within which memory, and for how long a lease lasts.
  */
 #include "base/log.h"
+#include "dispatch/lane_subs.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>
@@ -136,6 +137,28 @@ static void a_read_never_brings_a_row_twice(void **state)
     assert_null(w->broken);
     subs_case_run(w, 5000, &subs_ok);
     assert_int_equal(w->n_accepted, 80);
+}
+
+static void those_with_nothing_to_do_are_forgotten(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(100);
+
+    subs_case_boot(w);
+    subs_case_write(w, "0");
+    subs_case_end_one(w, 7, 1, &subs_500);
+    sim_subs_sub(w->store, 8)->status = SIM_PAUSED;
+    subs_case_run(w, 30000, &subs_ok);
+    assert_int_equal(sub_table_count(w->lane->subs->table), 100);
+    (void)subs_world_write(w, 1);
+    subs_case_run(w, 45000, &subs_ok);
+    assert_int_equal(sub_table_count(w->lane->subs->table), 100);
+    subs_case_run(w, 30000, &subs_ok);
+    assert_int_equal(sub_table_count(w->lane->subs->table), 1); /* has a row still */
+    (void)subs_world_write(w, 2);
+    subs_case_run(w, 200, &subs_ok);
+    assert_int_equal(subs_case_count(w, 7, SIM_DELIVERED), 3);
+    assert_int_equal(subs_case_count(w, 100, SIM_DELIVERED), 3);
 }
 
 /* ---- pace ---------------------------------------------------------------------------- */
@@ -358,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_budget_of_memory_holds),
         cmocka_unit_test(a_thousand_take_turns),
         cmocka_unit_test(a_read_never_brings_a_row_twice),
+        cmocka_unit_test(those_with_nothing_to_do_are_forgotten),
         cmocka_unit_test(a_bucket_s_rate_is_kept),
         cmocka_unit_test(retry_after_holds_for_what_is_read_already),
         cmocka_unit_test(retry_after_holds_for_what_is_being_read),

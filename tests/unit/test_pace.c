@@ -318,6 +318,33 @@ static void limits_change_at_any_time(void **state)
     assert_int_equal(pace_allows(&f.p, f.now), 4);
 }
 
+static void a_pace_at_rest_is_as_a_new_one(void **state)
+{
+    (void)state;
+    struct fixture f = make(4, 0.1, 3);
+
+    assert_true(pace_is_at_rest(&f.p, f.now));
+    assert_int_equal(send_all(&f), 3);
+    assert_false(pace_is_at_rest(&f.p, f.now));
+    for (int i = 0; i < 3; i++) {
+        pace_succeeded(&f.p, f.now);
+    }
+    assert_false(pace_is_at_rest(&f.p, f.now + 29000)); /* its bucket is not full */
+    assert_true(pace_is_at_rest(&f.p, f.now + 30100));
+
+    f = make(4, 0, 0);
+    pace_sent(&f.p, f.now);
+    pace_event_failed(&f.p, &f.g, f.now, RIDER_CAUSE_FAILED_5XX, true);
+    assert_false(pace_is_at_rest(&f.p, f.now)); /* a streak has begun */
+    pace_sent(&f.p, f.now);
+    unavailable(&f, 0, true);
+    assert_false(pace_is_at_rest(&f.p, f.now + 100000));
+    f.now = f.p.breaker.retry_at_ms;
+    assert_int_equal(send_all(&f), 1);
+    pace_succeeded(&f.p, f.now);
+    assert_false(pace_is_at_rest(&f.p, f.now)); /* it ramps up, and slowly */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_streak_of_failed_events_opens),
         cmocka_unit_test(another_process_has_learnt_to_wait),
         cmocka_unit_test(limits_change_at_any_time),
+        cmocka_unit_test(a_pace_at_rest_is_as_a_new_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,12 +85,39 @@ static void a_cleared_table_starts_anew(void **state)
     assert_false(add(t, number_of(1))->pending);
 }
 
+static void what_is_removed_is_gone_and_nothing_else(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(sub_table_destroy) struct sub_table *t = sub_table_create();
+
+    for (size_t i = 0; i < MANY; i++) {
+        (void)add(t, number_of(i));
+    }
+    for (size_t i = MANY; i > 0; i--) {
+        if (sub_table_at(t, i - 1)->number % 3 != 0) {
+            sub_table_remove(t, i - 1);
+        }
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        const struct sub *s = sub_table_find(t, number_of(i));
+        assert_int_equal(s != NULL, number_of(i) % 3 == 0);
+        left += s != NULL;
+    }
+    assert_int_equal(sub_table_count(t), left);
+    for (size_t i = 0; i < left; i++) {
+        assert_int_equal(sub_table_at(t, i)->number % 3, 0);
+    }
+    assert_non_null(add(t, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_found_and_stays),
         cmocka_unit_test(a_new_one_has_nothing_to_do),
         cmocka_unit_test(a_cleared_table_starts_anew),
+        cmocka_unit_test(what_is_removed_is_gone_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
