@@ -22,7 +22,7 @@ packages() {
     kafka) echo java:default-jre-headless mvn:maven kcat:kcat ;;
     tests)
         echo libcmocka-dev node:nodejs npm:npm promtool:prometheus pgbouncer openssl
-        echo go:golang-go javac:default-jdk-headless ip:iproute2
+        echo go:golang-go javac:default-jdk-headless ip:iproute2 slowhttptest:slowhttptest
         echo python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-pika python3-kafka python3-yaml
         ;;
     *)

@@ -82,6 +82,15 @@ static void webhook_health(struct publisher *self, struct rider_health *ret)
 
     webhook_client_counts(self->client, &counts);
     ret->struct_size = sizeof(*ret);
+    if (counts.subscriptions) {
+        /* What endpoints do is the subscriptions' health, not the destination's. */
+        ret->state = RIDER_UP;
+        ret->cause = RIDER_CAUSE_NONE;
+        (void)snprintf(
+            ret->detail, sizeof(ret->detail), "%llu endpoints, %llu requests in flight",
+            (unsigned long long)counts.endpoints, (unsigned long long)counts.in_flight);
+        return;
+    }
     if (counts.bad_streak > 0) {
         ret->state = counts.bad_streak < DOWN_AFTER ? RIDER_DEGRADED : RIDER_DOWN;
         ret->cause = counts.cause;
@@ -106,6 +115,8 @@ static void webhook_stats(struct publisher *self, rider_stat_fn *emit, void *arg
     emit(arg, "webhook_connections_total", 1, (double)counts.connections);
     emit(arg, "webhook_blocked_addresses_total", 1, (double)counts.blocked);
     emit(arg, "webhook_cut_answers_total", 1, (double)counts.cut);
+    emit(arg, "webhook_clamped_retry_after_total", 1, (double)counts.clamped);
+    emit(arg, "webhook_proxy_faults_total", 1, (double)counts.proxy_faults);
     emit(arg, "webhook_in_flight", 0, (double)counts.in_flight);
     emit(arg, "webhook_endpoints", 0, (double)counts.endpoints);
 }

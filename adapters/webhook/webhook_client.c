@@ -49,8 +49,9 @@ struct webhook_client {
     bool running; /* host's thread only */
     atomic_bool stopping;
     _Atomic uint64_t stop_at_ms; /* host's clock */
-    _Atomic uint64_t requests, repeats, connections, blocked, cut, in_flight,
-        n_endpoints;
+    bool subscriptions;          /* immutable after create */
+    _Atomic uint64_t requests, repeats, connections, blocked, cut, clamped,
+        proxy_faults, in_flight, n_endpoints;
     _Atomic uint32_t cause, bad_streak, answered;
 };
 
@@ -218,6 +219,8 @@ static void count(struct webhook_client *client,
     client->connections += transfer->opened;
     client->blocked += transfer->refused;
     client->cut += exchange->cut ? 1 : 0;
+    client->clamped += exchange->retry_after_ms == WEBHOOK_RETRY_AFTER_CAP_MS ? 1 : 0;
+    client->proxy_faults += exchange->at_proxy ? 1 : 0;
     if (transfer->delivery->event->target != NULL) {
         return; /* an endpoint of a subscription is not the destination */
     }
@@ -336,7 +339,7 @@ static int set_up(struct webhook_client *client, char *err, size_t err_size)
 
     client->guard.policy = &client->policy;
     client->guard.proxied = config->proxy != NULL && config->proxy[0] != '\0';
-    if (rc != 0 || subscriptions) {
+    if (rc != 0 || client->subscriptions) {
         return rc;
     }
     enum rider_signature_status status = webhook_endpoints_set_own(
@@ -363,6 +366,7 @@ int webhook_client_create(const struct rider_host *host,
     }
     client->host = host;
     client->config = config;
+    client->subscriptions = webhook_has_subscriptions(host);
     LIST_INIT(&client->active);
     LIST_INIT(&client->spare);
     client->inbox = webhook_inbox_create(WEBHOOK_INBOX_CAPACITY);
@@ -509,11 +513,14 @@ void webhook_client_counts(struct webhook_client *client, struct webhook_counts 
         .connections = client->connections,
         .blocked = client->blocked,
         .cut = client->cut,
+        .clamped = client->clamped,
+        .proxy_faults = client->proxy_faults,
         .in_flight = client->in_flight,
         .open = webhook_inbox_open(client->inbox),
         .endpoints = client->n_endpoints,
         .cause = client->cause,
         .bad_streak = client->bad_streak,
         .answered = client->answered,
+        .subscriptions = client->subscriptions,
     };
 }

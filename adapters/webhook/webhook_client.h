@@ -12,6 +12,7 @@
 
 #include "webhook/webhook_options.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,10 +28,13 @@ struct webhook_counts {
     uint64_t connections; /* opened */
     uint64_t blocked;     /* addresses the guard refused */
     uint64_t cut;         /* answers that this side stopped reading */
+    uint64_t clamped;     /* Retry-After values above the longest that is honoured */
+    uint64_t proxy_faults;
     uint64_t in_flight, open, endpoints;
     uint32_t cause;      /* enum rider_cause of the last trouble of the own URL */
     uint32_t bad_streak; /* exchanges with it since it last answered */
     uint32_t answered;   /* 1 once the own URL has answered */
+    bool subscriptions;  /* there is no own URL */
 };
 
 /** Checks the options together. `host` and `config` outlive *ret. Returns 0, or an

@@ -152,7 +152,6 @@ int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
     RIDER_CLEANUP(webhook_buf_wipe) struct buf plain = buf_make(1 << 20);
     RIDER_CLEANUP(buf_done) struct buf hex = buf_make(4 << 20);
     char context[CONTEXT_SIZE];
-    uint32_t number = 0;
 
     if (idempotent->key == NULL) {
         return 0;
@@ -165,9 +164,10 @@ int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
     }
     write_context(call, idempotent->key, context);
     int rc = webhook_seal_hex(call->backend->ring, context, buf_text(&plain), plain.len,
-                              &number, &hex, err);
+                              &hex, err);
     const struct idempotency_key key = {call->who, idempotent->key, idempotent->hash};
-    return rc == 0 ? idempotency_keep(tx, &key, call->res->status, number,
+    return rc == 0 ? idempotency_keep(tx, &key, call->res->status,
+                                      key_ring_current(call->backend->ring),
                                       buf_text(&hex), err)
                    : rc;
 }

@@ -29,8 +29,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define TIMEOUT_S 60 /* a change may take that long */
+#define TIMEOUT_S   60 /* a change may take that long */
+#define MAX_RUNNING 24 /* requests at work, each with a database connection */
+#define MAX_WAIT_S  5  /* for one of them to end */
 
 struct shared_backend {
     struct api_backend backend;
@@ -42,7 +45,9 @@ struct api {
     struct http_server *server;
     char *listen;
     char **hosts;
-    pthread_mutex_t lock; /* guards shared and its refs, refusals */
+    pthread_mutex_t lock; /* guards shared and its refs, refusals, running */
+    pthread_cond_t ended; /* running became less */
+    size_t running;
     struct shared_backend *shared;
     struct log_limit refusals;
 };
@@ -242,6 +247,33 @@ static void fail(struct api_call *call, const struct rider_error *err)
     }
 }
 
+/* Clients that are slow do not count here: their requests are complete, or not yet
+ * requests. */
+static bool begin_work(struct api *api)
+{
+    struct timespec until;
+    int rc = 0;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += MAX_WAIT_S;
+    (void)pthread_mutex_lock(&api->lock);
+    while (api->running >= MAX_RUNNING && rc == 0) {
+        rc = pthread_cond_timedwait(&api->ended, &api->lock, &until);
+    }
+    bool begun = api->running < MAX_RUNNING;
+    api->running += begun ? 1 : 0;
+    (void)pthread_mutex_unlock(&api->lock);
+    return begun;
+}
+
+static void end_work(struct api *api)
+{
+    (void)pthread_mutex_lock(&api->lock);
+    api->running--;
+    (void)pthread_cond_signal(&api->ended);
+    (void)pthread_mutex_unlock(&api->lock);
+}
+
 static void run(const struct api_match *match, struct api_call *call)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
@@ -271,6 +303,11 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
     if (!check(api, req, id, &match, &who, res)) {
         return;
     }
+    if (!begin_work(api)) {
+        http_response_header(res, "Retry-After", "5");
+        refuse(res, id, "unavailable", "too many requests are at work");
+        return;
+    }
     struct shared_backend *shared = take_backend(api);
     struct api_call call = {
         .req = req,
@@ -285,6 +322,7 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
     http_response_header(res, "X-Request-Id", id);
     run(&match, &call);
     drop_backend(api, shared);
+    end_work(api);
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -340,8 +378,8 @@ static int listen_on(struct api *api, const struct api_options *options,
         .arg = api,
         .max_body = API_MAX_BODY,
         .thread_per_connection = true,
-        .max_connections = 64,
-        .max_connections_per_ip = 48,
+        .max_connections = 256,
+        .max_connections_per_ip = 192,
         .timeout_s = TIMEOUT_S,
     };
 
@@ -358,6 +396,7 @@ int api_start(const struct api_options *options, struct api **ret,
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     (void)pthread_mutex_init(&api->lock, NULL);
+    (void)pthread_cond_init(&api->ended, NULL);
     int rc = api_set_backend(api, &options->backend, err);
     if (rc == 0) {
         rc = copy_hosts(api, options, err);
@@ -389,6 +428,7 @@ void api_stop(struct api *api)
     http_server_stop(api->server);
     api_auth_destroy(api->auth);
     drop_backend(api, api->shared);
+    (void)pthread_cond_destroy(&api->ended);
     (void)pthread_mutex_destroy(&api->lock);
     for (size_t i = 0; api->hosts != NULL && api->hosts[i] != NULL; i++) {
         free(api->hosts[i]);

@@ -17,6 +17,7 @@
 
 #include "admin/listen_address.h"
 #include "admin/request_check.h"
+#include "admin/slow_watch.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@
 #define CONNECTION_MEMORY ((size_t)32 * 1024)
 #define DEFAULT_RESPONSE  ((size_t)8 * 1024 * 1024)
 #define STOP_WAIT_S       2
+#define STACK_SIZE        ((size_t)1024 * 1024)
 
 struct http_server {
     struct http_server_options options;
@@ -41,6 +43,7 @@ struct http_server {
     pthread_mutex_t lock; /* guards open */
     pthread_cond_t idle;  /* open became 0 */
     size_t open;
+    struct slow_watch *watch;
 };
 
 /* One request; made by the first call, freed by request_completed(). */
@@ -287,6 +290,31 @@ static enum MHD_Result take_body(const struct http_server *server,
     return MHD_YES;
 }
 
+static void set_pace(const struct http_server *server,
+                     struct MHD_Connection *connection, enum slow_state state)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    slow_watch_set(server->watch, info == NULL ? NULL : info->socket_context, state);
+}
+
+static void connection_changed(void *arg, struct MHD_Connection *connection,
+                               void **context, enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = arg;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        slow_watch_close(server->watch, *context);
+        *context = NULL;
+    } else {
+        *context =
+            info == NULL ? NULL : slow_watch_open(server->watch, info->connect_fd);
+    }
+}
+
 static enum MHD_Result finish_request(const struct http_server *server,
                                       struct MHD_Connection *connection,
                                       const struct request *request, const char *method,
@@ -304,7 +332,9 @@ static enum MHD_Result finish_request(const struct http_server *server,
         .status = 200,
         .body = buf_make(server->options.max_response),
     };
+    set_pace(server, connection, SLOW_HANDLING);
     server->options.handler(server->options.arg, &req, &res);
+    set_pace(server, connection, SLOW_SENDING);
     if (res.body.failed || res.overflow) {
         http_response_text(&res, 500, "the answer is too large");
     }
@@ -336,8 +366,8 @@ static void request_completed(void *arg, struct MHD_Connection *connection,
     struct http_server *server = arg;
     struct request *request = *request_slot;
 
-    (void)connection;
     (void)why;
+    set_pace(server, connection, SLOW_RECEIVING);
     if (request == NULL) {
         return;
     }
@@ -413,9 +443,10 @@ static int start_daemon(struct http_server *server, struct rider_error *err)
         request_completed, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_CONNECTION_LIMIT, o->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, o->max_connections_per_ip,
-        MHD_OPTION_CONNECTION_TIMEOUT, o->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, pool, o->threads,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, server,
+        MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, MHD_OPTION_CONNECTION_TIMEOUT,
+        o->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, pool, o->threads, MHD_OPTION_END);
     if (server->daemon == NULL) {
         int errnum = errno;
 
@@ -434,12 +465,14 @@ static void set_defaults(struct http_server_options *o)
     o->max_connections_per_ip =
         o->max_connections_per_ip == 0 ? 128 : o->max_connections_per_ip;
     o->timeout_s = o->timeout_s == 0 ? 10 : o->timeout_s;
+    o->request_s = o->request_s == 0 ? 30 : o->request_s;
 }
 
 static void free_server(struct http_server *server)
 {
     (void)pthread_cond_destroy(&server->idle);
     (void)pthread_mutex_destroy(&server->lock);
+    slow_watch_destroy(server->watch);
     free(server);
 }
 
@@ -460,7 +493,11 @@ int http_server_start(const struct http_server_options *options,
     (void)pthread_cond_init(&server->idle, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
 
-    int rc = start_daemon(server, err);
+    int rc = slow_watch_create(server->options.max_connections,
+                               server->options.request_s, &server->watch, err);
+    if (rc == 0) {
+        rc = start_daemon(server, err);
+    }
     if (rc != 0) {
         free_server(server);
         return rc;

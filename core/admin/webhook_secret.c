@@ -93,8 +93,8 @@ void webhook_buf_wipe(struct buf *b)
 }
 
 int webhook_seal_hex(const struct key_ring *ring, const char *context,
-                     const void *plain, size_t len, uint32_t *ret_number,
-                     struct buf *hex, struct rider_error *err)
+                     const void *plain, size_t len, struct buf *hex,
+                     struct rider_error *err)
 {
     if (ring == NULL) {
         return rider_fail(err, RIDER_E_INTERNAL, "there is no key ring");
@@ -103,7 +103,7 @@ int webhook_seal_hex(const struct key_ring *ring, const char *context,
     if (sealed == NULL) {
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
-    int rc = key_ring_seal(ring, context, plain, len, sealed, ret_number, err);
+    int rc = key_ring_seal(ring, context, plain, len, sealed, err);
     if (rc == 0) {
         put_hex(sealed, len + KEY_RING_OVERHEAD, hex);
     }
@@ -119,8 +119,12 @@ int webhook_secret_seal(const struct key_ring *ring, const char *id,
     char context[SECRET_CONTEXT_SIZE];
 
     secret_context(id, secret->id, context);
-    return webhook_seal_hex(ring, context, secret->text, strlen(secret->text),
-                            ret_number, hex, err);
+    int rc =
+        webhook_seal_hex(ring, context, secret->text, strlen(secret->text), hex, err);
+    if (rc == 0) {
+        *ret_number = key_ring_current(ring);
+    }
+    return rc;
 }
 
 static int hex_value(char c)
@@ -161,7 +165,8 @@ int webhook_open_hex(const struct key_ring *ring, uint32_t number, const char *c
     } else if (!read_hex(hex, n, sealed)) {
         rc = rider_fail(err, RIDER_E_CONFIG, "a sealed text cannot be opened");
     } else {
-        rc = key_ring_open(ring, number, context, sealed, n, plain, err);
+        rc = key_ring_open(ring, context, &(struct key_ring_sealed){number, sealed, n},
+                           plain, err);
     }
     if (rc == 0) {
         buf_append(out, plain, n - KEY_RING_OVERHEAD);

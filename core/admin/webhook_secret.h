@@ -43,10 +43,10 @@ int webhook_open_hex(const struct key_ring *ring, uint32_t number, const char *c
                      const char *hex, struct buf *out,
                      struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Seals bytes for `context`, as hex. */
+/** Seals bytes for `context` with the current key, as hex. */
 int webhook_seal_hex(const struct key_ring *ring, const char *context,
-                     const void *plain, size_t len, uint32_t *ret_number,
-                     struct buf *hex, struct rider_error *err) RIDER_MUST_CHECK;
+                     const void *plain, size_t len, struct buf *hex,
+                     struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Overwrites what a buffer holds and ends it. */
 void webhook_buf_wipe(struct buf *b);

@@ -277,12 +277,10 @@ static void on_progress(void *arg, int64_t done)
     cli_progress_show(arg, done);
 }
 
-static void on_refused(void *arg, const char *subscription_id, const char *secret_id,
-                       const char *reason)
+static void on_refused(void *arg, const char *what, const char *reason)
 {
     (void)arg;
-    (void)fprintf(stderr, "postrider: secret %s of %s: %s\n", secret_id,
-                  subscription_id, reason);
+    (void)fprintf(stderr, "postrider: %s: %s\n", what, reason);
 }
 
 static int64_t count_old(const struct row_set *rows, uint32_t current)
@@ -306,21 +304,22 @@ static int print_rewrap(const struct request *r, uint32_t current,
     int status = CLI_OK;
 
     if (!cli_given(r->args, "json")) {
-        (void)printf("%s%" PRId64 " secrets with key %u\n",
-                     dry ? "would encrypt " : "encrypted ", result->sealed, current);
+        (void)printf("%s %" PRId64 " secrets and %" PRId64 " answers with key %u\n",
+                     dry ? "would encrypt" : "encrypted", result->secrets,
+                     result->answers, current);
     } else {
         jw_object(&w, NULL);
         jw_bool(&w, "dryRun", dry);
         jw_int(&w, "key", (int64_t)current);
-        jw_int(&w, "rewrapped", result->sealed);
+        jw_int(&w, "secrets", result->secrets);
+        jw_int(&w, "answers", result->answers);
         jw_int(&w, "refused", result->refused);
-        jw_int(&w, "answersDeleted", result->answers);
         jw_object_end(&w);
         status = cli_print_json(&out);
     }
     if (status == CLI_OK && result->refused > 0) {
         (void)fflush(stdout);
-        return cli_fail_text(CLI_DATA, "%" PRId64 " secrets could not be decrypted",
+        return cli_fail_text(CLI_DATA, "%" PRId64 " of them could not be decrypted",
                              result->refused);
     }
     return status;
@@ -356,7 +355,7 @@ static int rewrap(const struct request *r)
     cli_progress_end(&progress);
     if (rc != 0) {
         (void)fprintf(stderr, "postrider: stopped after %" PRId64 " of %" PRId64 "\n",
-                      result.sealed, progress.total);
+                      result.secrets, progress.total);
         return cli_fail(&err);
     }
     return print_rewrap(r, key_ring_current(ring), &result);
@@ -408,21 +407,19 @@ const struct cli_command cmd_secrets = {
     .summary = "look after the keys that encrypt secrets of subscriptions",
     .operands = "status|rewrap|new-key|new-signing-key",
     .description =
-        "The secrets of webhook subscriptions lie in the database encrypted with the "
-        "current\n"
-        "key of webhooks.key_ring; older keys of the ring still decrypt.\n"
+        "The secrets of webhook subscriptions, and answers that are kept for repeated\n"
+        "requests of the API, lie in the database encrypted with the current key of\n"
+        "webhooks.key_ring; older keys of the ring still decrypt.\n"
         "\n"
-        "status says how many secrets each key holds, and exits with status 78 when "
-        "the "
+        "status says what each key is needed for, and exits with status 78 when the "
         "ring\n"
-        "lacks one that is used. rewrap encrypts what lies under other keys with the "
-        "current\n"
-        "one. It may be killed and run again at any time, while relays run; exit "
-        "status "
-        "65\n"
-        "means that some could not be decrypted and were left as they are. Both need "
-        "the\n"
-        "rights of outbox_relay.\n"
+        "lacks one. rewrap encrypts what lies under other keys with the current one. "
+        "It\n"
+        "may be killed and run again at any time, while relays run; exit status 65 "
+        "means\n"
+        "that some could not be decrypted and were left as they are. Both need the "
+        "rights\n"
+        "of outbox_relay.\n"
         "\n"
         "new-key prints a line for the ring, with the next number; new-signing-key "
         "prints a\n"

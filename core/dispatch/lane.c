@@ -382,8 +382,9 @@ uint64_t lane_deadline(const struct lane *lane)
     if (lane->phase == LANE_STANDBY) {
         return lane->wanted ? lane->claim_at_ms : LANE_NEVER;
     }
-    if (lane->phase != LANE_RUNNING && lane->phase != LANE_DRAINING) {
-        return at;
+    if ((lane->phase != LANE_RUNNING && lane->phase != LANE_DRAINING) ||
+        lane->cursor.snap == NULL) {
+        return at; /* without a cursor the claim has not been answered */
     }
     if (lane->subs != NULL) {
         return lane_subs_deadline(lane);

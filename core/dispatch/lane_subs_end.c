@@ -238,13 +238,20 @@ static void event_failed(struct lane *lane, struct delivery *d, struct lane_end 
           delay > f->retry_after_ms ? delay : f->retry_after_ms);
 }
 
-/* A receiver that counts requests says nothing about this one. */
+/* Our own proxy was in the way: the endpoint has seen nothing. */
+static bool is_of_the_proxy(const struct inbox_failure *f)
+{
+    return f->attempt != NULL && f->attempt->category != NULL &&
+           strcmp(f->attempt->category, "proxy") == 0;
+}
+
+/* A receiver that counts requests says nothing about this one, and nor does a proxy. */
 static bool is_its_own_fault(const struct delivery *d, const struct inbox_failure *f)
 {
     const struct sub_delivery *to = d->to;
 
-    return f->cause != RIDER_CAUSE_RATE_LIMITED && to->setbacks >= SETBACKS_MAX &&
-           to->sub->success_us > to->failed_at_us;
+    return f->cause != RIDER_CAUSE_RATE_LIMITED && !is_of_the_proxy(f) &&
+           to->setbacks >= SETBACKS_MAX && to->sub->success_us > to->failed_at_us;
 }
 
 static void endpoint_failed(struct lane *lane, struct delivery *d, struct lane_end *end,
@@ -255,7 +262,9 @@ static void endpoint_failed(struct lane *lane, struct delivery *d, struct lane_e
 
     pace_unavailable(&s->pace, &lane->prng, lane->now_ms, f->cause, f->retry_after_ms,
                      is_overloaded(f));
-    heard_failure(s, &end->park);
+    if (!is_of_the_proxy(f)) {
+        heard_failure(s, &end->park);
+    }
     uint64_t wait = s->pace.breaker.retry_at_ms - lane->now_ms;
     if (has_opened(s, before) && before == BREAKER_CLOSED) {
         log_warn(lane->config.name, "subscription.unavailable",

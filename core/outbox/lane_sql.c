@@ -223,7 +223,7 @@ static const struct pg_statement statements[] = {
      "WITH RECURSIVE " SUBS_WITH("p", "PENDING") ", " SUBS_WITH(
          "r", "RETRY") " "
                        "SELECT s.subscription, s.status = 'active' AND NOT s.backfill, "
-                       "EXISTS (SELECT FROM p WHERE p.s = s.subscription), "
+                       "o.pending, "
                        "(SELECT CASE WHEN min(d.next_attempt_at) IS NULL THEN -1 ELSE "
                        "GREATEST(0, "
                        "(extract(epoch FROM min(d.next_attempt_at) - "
@@ -236,7 +236,9 @@ static const struct pg_statement statements[] = {
                        "GREATEST(0, (extract(epoch FROM h.throttled_until - "
                        "clock_timestamp()) * "
                        "1000)::bigint), h.failing_since IS NOT NULL "
-                       "FROM (SELECT s FROM p UNION SELECT s FROM r) o "
+                       "FROM (SELECT u.s, bool_or(u.pending) AS pending FROM (SELECT "
+                       "p.s, true AS pending "
+                       "FROM p UNION ALL SELECT r.s, false FROM r) u GROUP BY u.s) o "
                        "JOIN outbox.subscription s ON s.subscription = o.s "
                        "LEFT JOIN outbox.subscription_health h ON h.subscription = o.s "
                        "WHERE s.deleted_at IS NULL"},

@@ -40,11 +40,21 @@ void lane_subs_pg_expand(struct lane_store *s, size_t limit,
     lane_pg_send(pg, REQ_EXPAND, "expand", params, 7);
 }
 
+/* Of the next request: a plan from when the table was small reads all of it once it has
+ * grown. */
+static void plan_anew(struct lane_pg *pg)
+{
+    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_SETTING,
+                                                .statement = "plan_anew",
+                                                .joined = true});
+}
+
 void lane_subs_pg_list(struct lane_store *s)
 {
     struct lane_pg *pg = from_store(s);
     const char *const params[] = {pg->lane};
 
+    plan_anew(pg);
     lane_pg_send(pg, REQ_LIST, "list_subs", params, 1);
 }
 
@@ -78,10 +88,7 @@ void lane_subs_pg_take(struct lane_store *s, const struct lane_want *wants, size
     target_scratch_reset(pg->targets);
     const char *const params[] = {pg->lane, buf_text(&pg->json),
                                   pg->config.hold_dead ? "true" : "false"};
-    /* A plan from when the table was small reads all of it once it has grown. */
-    pg_pipe_send(pg->pipe, &(struct pg_request){.request = REQ_SETTING,
-                                                .statement = "plan_anew",
-                                                .joined = true});
+    plan_anew(pg);
     lane_pg_send(pg, REQ_READ, "take", params, 3);
 }
 

@@ -52,10 +52,9 @@ int outbox_tx_audit(struct outbox_tx *tx, const char *actor, const char *action,
                     const char *id, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    const char *const values[] = {actor, action, id};
+    const char *const values[] = {action, actor, id};
 
-    return outbox_tx_rows(tx,
-                          "INSERT INTO outbox.audit (actor, action, filter, affected) "
-                          "VALUES ($1, $2, jsonb_build_object('id', $3::text), 1)",
-                          3, values, &rows, err);
+    return outbox_tx_rows(
+        tx, "SELECT outbox.note_change($1, $2, jsonb_build_object('id', $3::text))", 3,
+        values, &rows, err);
 }

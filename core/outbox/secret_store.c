@@ -2,7 +2,7 @@
 /*
  * secret_store.c - secrets of subscriptions as they lie in the database.
  *
- * A secret is in clear in one buffer of this process while it changes keys, and that
+ * What is sealed is in clear in one buffer of this process while it changes keys, and that
  * buffer is overwritten. The statements carry sealed bytes only.
  *
  * Invariant: a row changes key and bytes in one statement, and only from the key it was
@@ -17,8 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE      200
-#define PLAIN_MAX (SECRET_SEALED_MAX - KEY_RING_OVERHEAD)
+#define PAGE       200
+#define SEALED_MAX ((size_t)2 << 20)
 
 static const char keys_sql[] =
     "SELECT x.number, sum(x.secrets) AS secrets, sum(x.used) AS used,"
@@ -30,33 +30,56 @@ static const char keys_sql[] =
     "UNION ALL SELECT i.key_number, 0, 0, 1 FROM outbox.idempotency i) x "
     "GROUP BY x.number ORDER BY x.number";
 
-static const char page_sql[] =
-    "SELECT s.secret::text, u.id, s.id, s.key_number::text, s.sealed "
-    "FROM outbox.subscription_secret s"
-    " JOIN outbox.subscription u ON u.subscription = s.subscription "
-    "WHERE s.key_number <> $1::int AND s.secret > $2::bigint ORDER BY s.secret "
-    "LIMIT $3::int";
+/* Where sealed bytes are kept. The rows of a page are locked until it is committed. */
+static const struct sealed_table {
+    const char *name;
+    /* $1 the current key, $2 and $3 the row behind which to go on, $4 how many. Columns:
+     * the two that name a row, its key, its context, the bytes, what to call it. */
+    const char *page_sql;
+    /* $1 the current key, $2 the bytes, $3 and $4 the row, $5 its key so far. */
+    const char *update_sql;
+    const char *first; /* behind nothing */
+} tables[] = {
+    {"secrets",
+     "SELECT s.secret::text, '', s.key_number::text,"
+     " 'subscription_secret:' || u.id || ':' || s.id, s.sealed,"
+     " format('secret %s of %s', s.id, u.id) "
+     "FROM outbox.subscription_secret s"
+     " JOIN outbox.subscription u ON u.subscription = s.subscription "
+     "WHERE s.key_number <> $1::int AND s.secret > $2::bigint AND $3 = ''"
+     " ORDER BY s.secret LIMIT $4::int FOR UPDATE OF s",
+     "UPDATE outbox.subscription_secret SET key_number = $1::int, sealed = $2::bytea "
+     "WHERE secret = $3::bigint AND $4 = '' AND key_number = $5::int",
+     "0"},
+    {"answers",
+     "SELECT i.principal, i.key, i.key_number::text,"
+     " 'idempotency:' || i.principal || ':' || i.key, i.sealed,"
+     " format('answer to a request of %s', i.principal) "
+     "FROM outbox.idempotency i "
+     "WHERE i.key_number <> $1::int AND (i.principal, i.key) > ($2, $3)"
+     " ORDER BY i.principal, i.key LIMIT $4::int FOR UPDATE",
+     "UPDATE outbox.idempotency SET key_number = $1::int, sealed = $2::bytea "
+     "WHERE principal = $3 AND key = $4 AND key_number = $5::int",
+     ""},
+};
 
-static const char update_sql[] =
-    "UPDATE outbox.subscription_secret SET key_number = $1::int, sealed = $2::bytea "
-    "WHERE secret = $3::bigint AND key_number = $4::int";
+enum { COL_A, COL_B, COL_NUMBER, COL_CONTEXT, COL_SEALED, COL_LABEL };
 
-static const char note_sql[] = "SELECT outbox.note_change('secrets.rewrap', $1,"
-                               " jsonb_build_object('key', $2::int), $3::bigint)";
-
-static const char answers_sql[] =
-    "DELETE FROM outbox.idempotency WHERE key_number <> $1::int";
+static const char note_sql[] =
+    "SELECT outbox.note_change('secrets.rewrap', $1,"
+    " jsonb_build_object('key', $2::int, 'of', $3::text), $4::bigint)";
 
 static const char begin_sql[] =
     "BEGIN; SET LOCAL jit = off; SET LOCAL synchronous_commit = on;"
-    "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s'";
+    "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s';"
+    "SET LOCAL idle_in_transaction_session_timeout = '30s'";
 
 struct rewrap {
     const struct secret_rewrap *order;
-    struct secret_rewrap_result *result;
+    const struct sealed_table *table;
     PGconn *conn;
+    int64_t sealed, refused;
     char current[16];
-    char after[24]; /* the last secret that was looked at */
 };
 
 void secret_context(const char *subscription_id, const char *secret_id,
@@ -91,56 +114,75 @@ int secret_store_missing_keys(const char *dsn, const struct key_ring *ring,
     return rc;
 }
 
-/* Seals row `i` of a page anew. `out` gets the bytes as PostgreSQL reads them. */
-static int reseal(const struct rewrap *r, const PGresult *page, int i,
-                  char out[2 * SECRET_SEALED_MAX + 3], struct rider_error *err)
+/* Appends the bytes as PostgreSQL reads them. */
+static void put_bytea(const unsigned char *bytes, size_t len, struct buf *out)
 {
-    const unsigned char *sealed = (const unsigned char *)PQgetvalue(page, i, 4);
-    size_t len = (size_t)PQgetlength(page, i, 4);
-    unsigned char plain[PLAIN_MAX + 1], fresh[SECRET_SEALED_MAX];
-    char context[SECRET_CONTEXT_SIZE];
-    uint32_t number = 0;
+    static const char digits[] = "0123456789abcdef";
 
-    if (len < KEY_RING_OVERHEAD || len > SECRET_SEALED_MAX) {
-        return rider_fail(err, RIDER_E_CONFIG, "%zu bytes are no sealed secret", len);
+    buf_puts(out, "\\x");
+    for (size_t i = 0; i < len; i++) {
+        buf_putc(out, digits[bytes[i] >> 4]);
+        buf_putc(out, digits[bytes[i] & 15]);
     }
-    secret_context(PQgetvalue(page, i, 1), PQgetvalue(page, i, 2), context);
-    int rc = key_ring_open(r->order->ring,
-                           (uint32_t)strtoul(PQgetvalue(page, i, 3), NULL, 10), context,
-                           sealed, len, plain, err);
+}
+
+/* Opens row `i` of a page and seals it with the current key. */
+static int reseal(const struct key_ring *ring, const PGresult *page, int i,
+                  struct buf *out, struct rider_error *err)
+{
+    const struct key_ring_sealed sealed = {
+        (uint32_t)strtoul(PQgetvalue(page, i, COL_NUMBER), NULL, 10),
+        (const unsigned char *)PQgetvalue(page, i, COL_SEALED),
+        (size_t)PQgetlength(page, i, COL_SEALED)};
+    const char *context = PQgetvalue(page, i, COL_CONTEXT);
+
+    if (sealed.len < KEY_RING_OVERHEAD || sealed.len > SEALED_MAX) {
+        return rider_fail(err, RIDER_E_CONFIG, "%zu bytes are nothing sealed",
+                          sealed.len);
+    }
+    size_t plain_len = sealed.len - KEY_RING_OVERHEAD;
+    unsigned char *plain = malloc(plain_len + 1);
+    unsigned char *fresh = malloc(sealed.len);
+    int rc = plain == NULL || fresh == NULL
+                 ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
+                 : key_ring_open(ring, context, &sealed, plain, err);
+
     if (rc == 0) {
-        rc = key_ring_seal(r->order->ring, context, plain, len - KEY_RING_OVERHEAD,
-                           fresh, &number, err);
+        rc = key_ring_seal(ring, context, plain, plain_len, fresh, err);
     }
-    explicit_bzero(plain, sizeof(plain));
-    (void)snprintf(out, 3, "\\x");
-    for (size_t b = 0; rc == 0 && b < len; b++) {
-        (void)snprintf(out + 2 + 2 * b, 3, "%02x", fresh[b]);
+    if (plain != NULL) {
+        explicit_bzero(plain, plain_len);
     }
-    return rc;
+    if (rc == 0) {
+        put_bytea(fresh, sealed.len, out);
+    }
+    free(plain);
+    free(fresh);
+    return rc == 0 && out->failed ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
+                                  : rc;
 }
 
 /* One row; *affected counts those that changed. Only the database can fail it. */
-static int rewrap_row(const struct rewrap *r, const PGresult *page, int i,
-                      int64_t *affected, struct rider_error *err)
+static int rewrap_row(struct rewrap *r, const PGresult *page, int i, int64_t *affected,
+                      struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQclear) PGresult *done = NULL;
-    char sealed[2 * SECRET_SEALED_MAX + 3];
+    RIDER_CLEANUP(buf_done) struct buf sealed = buf_make(2 * SEALED_MAX + 2);
     struct rider_error reason;
-    const char *const values[] = {r->current, sealed, PQgetvalue(page, i, 0),
-                                  PQgetvalue(page, i, 3)};
 
-    if (reseal(r, page, i, sealed, &reason) != 0) {
-        r->result->refused++;
-        r->order->refused(r->order->arg, PQgetvalue(page, i, 1), PQgetvalue(page, i, 2),
-                          reason.text);
+    if (reseal(r->order->ring, page, i, &sealed, &reason) != 0) {
+        r->refused++;
+        r->order->refused(r->order->arg, PQgetvalue(page, i, COL_LABEL), reason.text);
         return 0;
     }
     if (r->order->dry_run) {
         (*affected)++;
         return 0;
     }
-    int rc = pg_sync_query(r->conn, update_sql, 4, values, &done, err);
+    const char *const values[] = {
+        r->current, buf_text(&sealed), PQgetvalue(page, i, COL_A),
+        PQgetvalue(page, i, COL_B), PQgetvalue(page, i, COL_NUMBER)};
+    int rc = pg_sync_query(r->conn, r->table->update_sql, 5, values, &done, err);
 
     *affected += rc == 0 && strcmp(PQcmdTuples(done), "1") == 0;
     return rc;
@@ -150,29 +192,35 @@ static int note(const struct rewrap *r, int64_t affected, struct rider_error *er
 {
     RIDER_CLEANUP_PTR(PQclear) PGresult *done = NULL;
     char rows[24];
-    const char *const values[] = {r->order->actor, r->current, rows};
+    const char *const values[] = {r->order->actor, r->current, r->table->name, rows};
 
     if (affected == 0 || r->order->dry_run) {
         return 0;
     }
     (void)snprintf(rows, sizeof(rows), "%" PRId64, affected);
-    return pg_sync_query(r->conn, note_sql, 3, values, &done, err);
+    return pg_sync_query(r->conn, note_sql, 4, values, &done, err);
 }
 
-/* One page in a transaction; *ret_more: there may be another. */
-static int rewrap_page(struct rewrap *r, bool *ret_more, struct rider_error *err)
+/* The page behind the last row of *page, which it replaces, in a transaction. */
+static int rewrap_page(struct rewrap *r, PGresult **page, struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(PQclear) PGresult *page = NULL;
+    RIDER_CLEANUP_PTR(PQclear) PGresult *before = *page;
+    int last = before == NULL ? -1 : PQntuples(before) - 1;
     char limit[16];
-    const char *const values[] = {r->current, r->after, limit};
+    const char *const values[] = {
+        r->current, last < 0 ? r->table->first : PQgetvalue(before, last, COL_A),
+        last < 0 ? "" : PQgetvalue(before, last, COL_B), limit};
     int64_t affected = 0;
 
+    *page = NULL;
     (void)snprintf(limit, sizeof(limit), "%d", PAGE);
-    int rc = pg_sync_query_binary(r->conn, page_sql, 3, values, &page, err);
-    int n = rc == 0 ? PQntuples(page) : 0;
+    int rc = pg_sync_exec(r->conn, begin_sql, err);
 
-    for (int i = 0; rc == 0 && i < n; i++) {
-        rc = rewrap_row(r, page, i, &affected, err);
+    if (rc == 0) {
+        rc = pg_sync_query_binary(r->conn, r->table->page_sql, 4, values, page, err);
+    }
+    for (int i = 0; rc == 0 && i < PQntuples(*page); i++) {
+        rc = rewrap_row(r, *page, i, &affected, err);
     }
     if (rc == 0) {
         rc = note(r, affected, err);
@@ -180,25 +228,25 @@ static int rewrap_page(struct rewrap *r, bool *ret_more, struct rider_error *err
     if (rc == 0) {
         rc = pg_sync_exec(r->conn, "COMMIT", err);
     }
-    if (rc == 0 && n > 0) {
-        (void)snprintf(r->after, sizeof(r->after), "%s", PQgetvalue(page, n - 1, 0));
-        r->result->sealed += affected;
-    }
-    *ret_more = n == PAGE;
+    r->sealed += rc == 0 ? affected : 0;
     return rc;
 }
 
-static int drop_answers(const struct rewrap *r, struct rider_error *err)
+static int rewrap_table(struct rewrap *r, const struct sealed_table *table,
+                        int64_t *ret_sealed, struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(PQclear) PGresult *done = NULL;
-    const char *const values[] = {r->current};
+    RIDER_CLEANUP_PTR(PQclear) PGresult *page = NULL;
+    int rc = 0;
 
-    if (r->order->dry_run) {
-        return 0;
-    }
-    int rc = pg_sync_query(r->conn, answers_sql, 1, values, &done, err);
-
-    r->result->answers = rc == 0 ? (int64_t)strtoll(PQcmdTuples(done), NULL, 10) : 0;
+    r->table = table;
+    r->sealed = 0;
+    do {
+        rc = rewrap_page(r, &page, err);
+        *ret_sealed = r->sealed;
+        if (rc == 0) {
+            r->order->progress(r->order->arg, r->sealed);
+        }
+    } while (rc == 0 && PQntuples(page) == PAGE);
     return rc;
 }
 
@@ -206,21 +254,18 @@ int secret_store_rewrap(const struct secret_rewrap *order,
                         struct secret_rewrap_result *ret, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQfinish) PGconn *conn = NULL;
-    struct rewrap r = {.order = order, .result = ret, .after = "0"};
-    bool more = true;
+    struct rewrap r = {.order = order};
     int rc = pg_sync_open(order->dsn, "postrider secrets", &conn, err);
 
     *ret = (struct secret_rewrap_result){0, 0, 0};
     r.conn = conn;
     (void)snprintf(r.current, sizeof(r.current), "%u", key_ring_current(order->ring));
-    while (rc == 0 && more) {
-        rc = pg_sync_exec(conn, begin_sql, err);
-        if (rc == 0) {
-            rc = rewrap_page(&r, &more, err);
-        }
-        if (rc == 0) {
-            order->progress(order->arg, ret->sealed);
-        }
+    if (rc == 0) {
+        rc = rewrap_table(&r, &tables[0], &ret->secrets, err);
     }
-    return rc == 0 ? drop_answers(&r, err) : rc;
+    if (rc == 0) {
+        rc = rewrap_table(&r, &tables[1], &ret->answers, err);
+    }
+    ret->refused = r.refused;
+    return rc;
 }

@@ -19,7 +19,6 @@
 #include <stdint.h>
 
 #define SECRET_CONTEXT_SIZE 160
-#define SECRET_SEALED_MAX   1024
 
 /** Writes the context that a secret is sealed for: "subscription_secret:" and the ids of
  *  its subscription ("sub_...") and of itself ("key_..."). */
@@ -44,20 +43,18 @@ struct secret_rewrap {
     bool dry_run;      /* open everything, change nothing */
     /** Called after each page. */
     void (*progress)(void *arg, int64_t done);
-    /** Called for a secret that cannot be opened; it is left as it is. */
-    void (*refused)(void *arg, const char *subscription_id, const char *secret_id,
-                    const char *reason);
+    /** Called for what cannot be opened, and is left as it is; `what` names it. */
+    void (*refused)(void *arg, const char *what, const char *reason);
     void *arg; /* for both */
 };
 
 struct secret_rewrap_result {
-    int64_t sealed;  /* by the current key now, or would be */
+    int64_t secrets; /* under the current key now, or would be */
+    int64_t answers; /* the same, of those kept for Idempotency-Key */
     int64_t refused; /* could not be opened */
-    int64_t answers; /* of Idempotency-Key under other keys, deleted: they are kept for
-                        repeated requests only */
 };
 
-/** Seals every secret that is not under the current key with it. A page is one
+/** Seals everything that is not under the current key with it. A page is one
  *  transaction, a row is under its old key or under the new one, and what is done stays
  *  done: after a failure or a kill it is called again. Each page leaves a row in
  *  outbox.audit. */

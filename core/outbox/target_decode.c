@@ -193,9 +193,10 @@ static bool open_secret(struct target_scratch *s, const char *entry, const char 
     buf_putc(&context, ':');
     buf_append(&context, entry, (size_t)(number - entry));
     char *out = s->opened[target->n_secrets];
-    if (key_ring_open(s->ring, (uint32_t)strtoul(number + 1, NULL, 10),
-                      buf_text(&context), sealed, len, (unsigned char *)out,
-                      &err) != 0) {
+    const struct key_ring_sealed text = {(uint32_t)strtoul(number + 1, NULL, 10),
+                                         sealed, len};
+    if (key_ring_open(s->ring, buf_text(&context), &text, (unsigned char *)out, &err) !=
+        0) {
         return false;
     }
     s->secrets[target->n_secrets++] =

@@ -297,18 +297,14 @@ static bool seal_with(const struct ring_key *key, const char *context,
     return ok;
 }
 
-/* Seven parameters: each is a part of what is bound together.
- * NOLINTNEXTLINE(readability-function-size) */
 int key_ring_seal(const struct key_ring *ring, const char *context, const void *plain,
-                  size_t len, unsigned char *out, uint32_t *ret_number,
-                  struct rider_error *err)
+                  size_t len, unsigned char *out, struct rider_error *err)
 {
     const struct ring_key *key = find_key(ring, ring->current);
 
     if (key == NULL || len > INT32_MAX || !seal_with(key, context, plain, len, out)) {
         return rider_fail(err, RIDER_E_INTERNAL, "could not seal a secret");
     }
-    *ret_number = key->number;
     return 0;
 }
 
@@ -336,22 +332,22 @@ static bool open_with(const struct ring_key *key, const char *context,
     return ok;
 }
 
-/* As key_ring_seal(). NOLINTNEXTLINE(readability-function-size) */
-int key_ring_open(const struct key_ring *ring, uint32_t number, const char *context,
-                  const unsigned char *sealed, size_t sealed_len, unsigned char *out,
+int key_ring_open(const struct key_ring *ring, const char *context,
+                  const struct key_ring_sealed *sealed, unsigned char *out,
                   struct rider_error *err)
 {
-    const struct ring_key *key = find_key(ring, number);
+    const struct ring_key *key = find_key(ring, sealed->number);
 
     if (key == NULL) {
-        return rider_fail(err, RIDER_E_CONFIG, "the key ring lacks key %u", number);
+        return rider_fail(err, RIDER_E_CONFIG, "the key ring lacks key %u",
+                          sealed->number);
     }
-    if (sealed_len < KEY_RING_OVERHEAD || sealed_len > INT32_MAX ||
-        !open_with(key, context, sealed, sealed_len - KEY_RING_OVERHEAD, out)) {
+    if (sealed->len < KEY_RING_OVERHEAD || sealed->len > INT32_MAX ||
+        !open_with(key, context, sealed->bytes, sealed->len - KEY_RING_OVERHEAD, out)) {
         return rider_fail(err, RIDER_E_CONFIG,
                           "a secret does not open with key %u: it was sealed with "
                           "another key or for another row, or it was changed",
-                          number);
+                          sealed->number);
     }
     return 0;
 }

@@ -46,17 +46,24 @@ size_t key_ring_numbers(const struct key_ring *ring, uint32_t out[KEY_RING_MAX_K
  *  NULLs are equal. Takes the same time whatever the keys are. */
 bool key_ring_equal(const struct key_ring *a, const struct key_ring *b);
 
-/** Seals `len` bytes with the current key, whose number goes to *ret_number. `out` has
- *  room for len + KEY_RING_OVERHEAD. RIDER_E_INTERNAL: OpenSSL refused. */
+/** Seals `len` bytes with the current key, key_ring_current(). `out` has room for
+ *  len + KEY_RING_OVERHEAD. RIDER_E_INTERNAL: OpenSSL refused. */
 int key_ring_seal(const struct key_ring *ring, const char *context, const void *plain,
-                  size_t len, unsigned char *out, uint32_t *ret_number,
+                  size_t len, unsigned char *out,
                   struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Opens what key_ring_seal() made. `out` has room for sealed_len - KEY_RING_OVERHEAD
- *  and is overwritten with zeros when this fails. RIDER_E_CONFIG: the ring lacks the
- *  key, or key, context and bytes do not belong together. */
-int key_ring_open(const struct key_ring *ring, uint32_t number, const char *context,
-                  const unsigned char *sealed, size_t sealed_len, unsigned char *out,
+/** What key_ring_seal() made, and the number of its key. Borrowed. */
+struct key_ring_sealed {
+    uint32_t number;
+    const unsigned char *bytes;
+    size_t len;
+};
+
+/** Opens it. `out` has room for len - KEY_RING_OVERHEAD and is overwritten with zeros
+ *  when this fails. RIDER_E_CONFIG: the ring lacks the key, or key, context and bytes
+ *  do not belong together. */
+int key_ring_open(const struct key_ring *ring, const char *context,
+                  const struct key_ring_sealed *sealed, unsigned char *out,
                   struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Room for a line of the file: number, space, base64, NUL. */

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
+import rows as table  # noqa: E402
 import scenarios  # noqa: E402  (it uses the harness of the integration tests)
 import stage  # noqa: E402
 
@@ -39,7 +40,7 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
 
 
-def line(row: scenarios.Row) -> str:
+def line(row: table.Row) -> str:
     ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
     bound = [f">= {row.least:g}"] if row.least is not None else []
     bound += [f"<= {row.most:g}"] if row.most is not None else []
@@ -49,7 +50,7 @@ def line(row: scenarios.Row) -> str:
             f"{' '.join(bound) or '-'} | {met} |")
 
 
-def report(rows: list[scenarios.Row], skipped: list[str], args: argparse.Namespace) -> None:
+def report(rows: list[table.Row], skipped: list[str], args: argparse.Namespace) -> None:
     print(f"\n{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.release()}, {os.cpu_count()} cores, "
           f"{args.events:,} events of {stage.PAYLOAD} bytes, medians of {args.runs}\n")
     print("| Scenario | Figure | Limit, same run | Ratio | Target | |\n|---|---|---|---|---|---|")
@@ -65,8 +66,8 @@ def report(rows: list[scenarios.Row], skipped: list[str], args: argparse.Namespa
 
 def main() -> int:
     args = arguments()
-    options = scenarios.Options(args.runs, args.seconds, args.rate, args.per_transaction)
-    rows: list[scenarios.Row] = []
+    options = table.Options(args.runs, args.seconds, args.rate, args.per_transaction)
+    rows: list[table.Row] = []
     skipped = []
     with stage.Stage(os.path.abspath(args.build), args.events) as s:
         for name in args.scenario or scenarios.ALL:

@@ -6,7 +6,6 @@ A scenario is a function of a Stage and the options; it returns rows of the tabl
 
 import base64
 import contextlib
-import dataclasses
 import json
 import os
 import socket
@@ -17,40 +16,10 @@ import time
 from harness import ports
 from harness.wait import wait_until
 
+import fan_out
 import stage as stages
+from rows import Options, Row
 from stage import HEADERS, Stage, say
-
-
-@dataclasses.dataclass
-class Row:
-    """One figure. `least` and `most` bound the ratio to the limit, or the figure if `limit` is None."""
-    scenario: str
-    figure: float
-    unit: str
-    limit: float | None = None
-    least: float | None = None
-    most: float | None = None
-    note: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        return self.figure / self.limit if self.limit else None
-
-    @property
-    def met(self) -> bool | None:
-        value = self.figure if self.ratio is None else self.ratio
-        if self.least is None and self.most is None:
-            return None
-        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
-
-
-@dataclasses.dataclass
-class Options:
-    """From the command line."""
-    runs: int
-    seconds: int
-    rate: int
-    per_transaction: int
 
 
 def _median(results: list[dict], name: str = "per_second") -> float:
@@ -274,4 +243,6 @@ ALL = {
     "memory": memory,
     "start": start,
     "idle": idle,
+    "fan_out": fan_out.fan_out,
+    "sick_endpoints": fan_out.sick_endpoints,
 }

@@ -136,12 +136,12 @@ class Stage:
     # Relay ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def relay(self, db, destinations: list[dict], wait: bool = False, **source):
+    def relay(self, db, destinations: list[dict], wait: bool = False, settings: dict | None = None, **source):
         """A relay of its own lanes; it ends in good order, and the lanes are gone afterwards."""
         folder = os.path.join(self.folder, self.unique("relay"))
         os.mkdir(folder)
         r = Relay(self.program("postrider"), folder, self.socket_dsn(db), destinations,
-                  source={"lease": "10s", "poll_max": "100ms", **source})
+                  source={"lease": "10s", "poll_max": "100ms", **source}, **(settings or {}))
         try:
             r.started_at = time.time()
             yield r.start(wait=wait)

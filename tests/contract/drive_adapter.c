@@ -271,6 +271,11 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
         (void)pthread_mutex_unlock(&drive->lock);
     }
     uint64_t ran_ms = clock_mono_ms() - start;
+    struct rider_health health = {.struct_size = sizeof(health)};
+
+    if (vt->health != NULL) {
+        vt->health(self, &health);
+    }
 
     vt->stop(self, clock_mono_ms() + STOP_MS);
     (void)printf("{\"done\":%zu,\"open\":%zu,\"ms\":%" PRIu64 ",\"stop_ms\":%" PRIu64
@@ -286,7 +291,8 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
     if (vt->stats != NULL) {
         vt->stats(self, print_stat, NULL);
     }
-    (void)printf(",\"peak_kb\":%" PRIu64 "}\n", peak_kb());
+    (void)printf(",\"health\":%" PRIu32 ",\"peak_kb\":%" PRIu64 "}\n", health.state,
+                 peak_kb());
 }
 
 static void print_explained(void *arg, const char *name, const void *value, size_t len)

@@ -307,6 +307,7 @@ def test_fault(name, injected, authority, record_property):
     assert one["ms"] <= row.most_ms + SLACK_MS
     assert run.totals["peak_kb"] < PEAK_KB
     check_attempt(one, attempt)
+    assert run.totals["webhook_proxy_faults_total"] == (1 if row.category == "proxy" else 0)
     if "proxy" in name and row.category == "proxy":
         assert "proxy" in one["reason"] and attempt["requests"] == 0 and one["flags"] == 0
 
@@ -333,8 +334,10 @@ def check_attempt(one: dict, attempt: dict | None) -> None:
 def test_retry_after(value, milliseconds, status, honoured):
     with FaultReceiver() as receiver:
         path = value.replace(" ", "%20")
-        one = drive("webhook", target(f"{receiver.base}/status/{status}/{path}")).only
+        run = drive("webhook", target(f"{receiver.base}/status/{status}/{path}"))
+        one = run.only
         assert one["retry_after_ms"] == (milliseconds if honoured else 0)
+        assert run.totals["webhook_clamped_retry_after_total"] == (1 if milliseconds == 3_600_000 else 0)
 
 
 @pytest.mark.parametrize("seconds, at_least, at_most", [(30, 28_000, 30_000), (-30, 0, 0), (86_400, 3_600_000, 3_600_000)])

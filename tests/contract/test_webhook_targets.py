@@ -44,6 +44,13 @@ def test_each_event_goes_to_its_target(receiver):
         assert request.headers["webhook-signature"] == signature(SECRET, request)
 
 
+def test_endpoints_do_not_decide_about_the_destination(receiver):
+    """Health is UP (1) whatever a subscription's endpoint does; that of an own URL says DOWN (3)."""
+    assert drive("webhook", target(f"{receiver.base}/status/503"), events=9).totals["health"] == 1
+    own = {"url": f"{receiver.base}/status/503", "secret": SECRET, "allow_http": "true", "allow_cidrs": "127.0.0.1"}
+    assert drive("webhook", own | {"max_in_flight": "9"}, events=9).totals["health"] == 3
+
+
 def test_old_and_asymmetric_keys_sign_too(receiver, tmp_path):
     drive("webhook", target(f"{receiver.base}/ok", {"target.secret": [SECRET, OLD_SECRET, SIGNING_KEY]}), events=50)
     for request in receiver.requests:

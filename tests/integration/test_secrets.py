@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness import ports
+from harness.api import ApiClient
 from harness.postgres import Postgres, bindir
 from harness.relay import Relay, run
 from harness.secrets import KeyRing, by_key
@@ -47,26 +48,26 @@ def test_rewrap_moves_everything_to_the_current_key(db, ring, secrets):
     assert ring.add() == 2
     done = secrets("rewrap", "--dry-run", "--json")
     assert json.loads(done.stdout) == {
-        "dryRun": True, "key": 2, "rewrapped": 450, "refused": 0, "answersDeleted": 0}
+        "dryRun": True, "key": 2, "secrets": 450, "answers": 0, "refused": 0}
     assert by_key(db) == {1: 450}
-    assert secrets("rewrap").stdout == "encrypted 450 secrets with key 2\n"
+    assert secrets("rewrap").stdout == "encrypted 450 secrets and 0 answers with key 2\n"
     assert by_key(db) == {2: 450} and ring.open_all(db) == planted
     ring.write([2])
     assert ring.open_all(db) == planted
-    assert secrets("rewrap").stdout == "encrypted 0 secrets with key 2\n"
+    assert secrets("rewrap").stdout == "encrypted 0 secrets and 0 answers with key 2\n"
     rows = db.run("SELECT actor ~ '^cli .+@', filter, affected FROM outbox.audit WHERE action = 'secrets.rewrap'")
-    assert sum(r[2] for r in rows) == 450 and all(r[0] and r[1] == {"key": 2} for r in rows)
+    assert sum(r[2] for r in rows) == 450 and all(r[0] and r[1] == {"key": 2, "of": "secrets"} for r in rows)
 
 
 def test_a_named_current_key_is_obeyed(db, ring, secrets):
     planted = ring.plant(db, 3)
     ring.add()
     ring.write(current=1)
-    assert secrets("rewrap").stdout == "encrypted 0 secrets with key 1\n"
+    assert secrets("rewrap").stdout == "encrypted 0 secrets and 0 answers with key 1\n"
     ring.write()
     secrets("rewrap")
     ring.write(current=1)
-    assert secrets("rewrap").stdout == "encrypted 3 secrets with key 1\n"
+    assert secrets("rewrap").stdout == "encrypted 3 secrets and 0 answers with key 1\n"
     assert ring.open_all(db) == planted and by_key(db) == {1: 3}
 
 
@@ -109,10 +110,10 @@ def test_what_does_not_open_is_named_and_left(db, ring, secrets):
     db.run("UPDATE outbox.subscription_secret SET sealed = '\\x00' WHERE id = %s", short)
     ring.add()
     done = secrets("rewrap", ok=65)
-    assert done.stdout == "encrypted 1 secrets with key 2\n"
+    assert done.stdout == "encrypted 1 secrets and 0 answers with key 2\n"
     for name in (flipped, first, second, short):
         assert f"secret {name} of sub_" in done.stderr
-    assert "4 secrets could not be decrypted" in done.stderr
+    assert "4 of them could not be decrypted" in done.stderr
     assert db.run("SELECT id FROM outbox.subscription_secret WHERE key_number = 2") == [(good,)]
 
 
@@ -133,7 +134,10 @@ def test_status_tells_what_each_key_is_needed_for(db, ring, secrets):
     assert f"{ring.path} lacks keys that secrets need" in lacking.stderr
     secrets("rewrap", ok=65)
     ring.write()
-    assert json.loads(secrets("rewrap", "--json").stdout)["answersDeleted"] == 0  # the run before took it
+    done = secrets("rewrap", "--json", ok=65)
+    assert json.loads(done.stdout) == {"dryRun": False, "key": 2, "secrets": 2, "answers": 0, "refused": 1}
+    assert "answer to a request of p: 0 bytes are nothing sealed" in done.stderr
+    db.run("DELETE FROM outbox.idempotency")
     assert re.search(r"^1 .* not needed$", secrets("status").stdout, re.M)
 
 
@@ -346,3 +350,29 @@ def test_a_secret_that_does_not_open_stops_its_subscription_only(db, ring, recei
     wait_until(lambda: len({(d.path, d.event_id) for d in receiver.accepted}) == 60, "repaired, nothing is lost",
                timeout=60)
     assert receiver.secret not in relay.log()
+
+
+def test_the_api_follows_when_a_key_is_replaced(db, ring, secrets, receiver, relay_of, tmp_path):
+    """What it made under the old key is there under the new one, kept answers included."""
+    api = ApiClient(tmp_path)
+    relay = relay_of([serving()], api=api.settings, webhooks={"key_ring": ring.path})
+    body = {"url": receiver.url, "secret": receiver.secret}
+    first = api("POST", "/webhooks/subscriptions", body, idempotency_key="k1")
+    assert first.status == 201 and by_key(db) == {1: 1}
+    for reloads, write in enumerate([lambda: ring.add() and ring.write(current=1), ring.write], 1):
+        write()
+        relay.hup()
+        wait_until(lambda n=reloads: relay.log().count("config.reloaded") == n, "the reload is taken")
+    second = api("POST", "/webhooks/subscriptions", body, idempotency_key="k2")
+    assert second.status == 201 and by_key(db) == {1: 1, 2: 1}
+    assert secrets("rewrap").stdout == "encrypted 1 secrets and 1 answers with key 2\n"
+    ring.write([2])
+    relay.hup()
+    wait_until(lambda: relay.log().count("config.reloaded") == 3, "the old key is gone")
+    for key, answer in (("k1", first), ("k2", second)):
+        again = api("POST", "/webhooks/subscriptions", body, idempotency_key=key)
+        assert again.body == answer.body and again.headers["idempotency-replayed"] == "true"
+    assert db.value("SELECT count(*) FROM outbox.subscription") == 2
+    publish(db, 10)
+    wait_until(lambda: len(receiver.accepted) == 20, "both get everything")
+    assert all(d.verified for d in receiver.deliveries)

@@ -36,9 +36,13 @@ def endpoint():
 
 
 @pytest.fixture
-def api(relay_of, tmp_path, build, postrider):
+def api(db, relay_of, tmp_path, build, postrider):
+    """The API of a relay that has the rights of outbox_relay and no more."""
+    db.run("DO $$ BEGIN CREATE ROLE contract_relay LOGIN IN ROLE outbox_relay;"
+           " EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     client = ApiClient(tmp_path)
     client.relay = relay_of([partners()], api=client.settings,
+                            source={"dsn": db.dsn.replace("//postrider@", "//contract_relay@")},
                             webhooks={"key_ring": KeyRing(build, postrider, tmp_path).path})
     return client
 

@@ -228,14 +228,16 @@ static bool hand_over(struct sim_subs_store *s, const struct sim_sub *sub, int64
     char id[32];
     char url[64];
     char key[16];
-    char payload[48];
+    char payload[48 + SUBS_PAYLOAD_MAX];
     char type[16];
 
     (void)snprintf(id, sizeof(id), "sub_%d", (int)sub->number);
     (void)snprintf(url, sizeof(url), "https://%d.example/", (int)sub->number);
     (void)snprintf(key, sizeof(key), "k%d", e->key);
     (void)snprintf(type, sizeof(type), "T%d", e->type);
-    (void)snprintf(payload, sizeof(payload), "{\"n\":%d}", e->number);
+    size_t len = (size_t)snprintf(payload, 48, "{\"n\":%d", e->number);
+    memset(payload + len, ' ', e->bytes);
+    memcpy(payload + len + e->bytes, "}", 2);
     const struct rider_bytes secret = bytes(url);
     const struct subscription_row to = {
         .target = {.struct_size = sizeof(struct rider_target),

@@ -7,7 +7,8 @@
 
 #include "sim/sim_subs_store.h"
 
-#define SUBS_REQUESTS 64
+#define SUBS_REQUESTS    64
+#define SUBS_PAYLOAD_MAX 32768
 
 enum subs_what {
     SUBS_CLAIM,

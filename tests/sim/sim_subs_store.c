@@ -215,6 +215,14 @@ int64_t sim_subs_insert(struct sim_subs_store *s, int key, int type)
     return (int64_t)s->n_events;
 }
 
+void sim_subs_pad(struct sim_subs_store *s, int64_t seq, size_t bytes)
+{
+    if (bytes > SUBS_PAYLOAD_MAX) {
+        abort();
+    }
+    s->events[seq - 1].bytes = bytes;
+}
+
 void sim_subs_commit(struct sim_subs_store *s, int64_t seq)
 {
     struct sim_subs_event *e = &s->events[seq - 1];

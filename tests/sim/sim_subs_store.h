@@ -27,6 +27,7 @@ struct sim_subs_config {
 struct sim_subs_event {
     int64_t commit; /* 0: not committed */
     int key, number, type;
+    size_t bytes; /* its payload has more than it needs */
 };
 
 enum sim_status { SIM_ACTIVE, SIM_PAUSED, SIM_DISABLED };
@@ -79,6 +80,8 @@ struct sim_sub *sim_subs_sub(struct sim_subs_store *s, int64_t number);
 
 /** Inserts an uncommitted event and returns its seq; 0: no room. */
 int64_t sim_subs_insert(struct sim_subs_store *s, int key, int type);
+/** Makes its payload as large as this, about. */
+void sim_subs_pad(struct sim_subs_store *s, int64_t seq, size_t bytes);
 void sim_subs_commit(struct sim_subs_store *s, int64_t seq);
 size_t sim_subs_n_events(const struct sim_subs_store *s);
 const struct sim_subs_event *sim_subs_event(const struct sim_subs_store *s,

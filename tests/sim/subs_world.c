@@ -126,7 +126,8 @@ void subs_world_end(struct subs_world *w, size_t i, const struct subs_answer *an
     const struct subs_open o = w->open[i];
     const struct rider_attempt attempt = {.struct_size = sizeof(attempt),
                                           .started_at_us = (int64_t)o.since_ms * 1000,
-                                          .requests = 1};
+                                          .requests = 1,
+                                          .category = answer->category};
     const struct rider_result result = {.struct_size = sizeof(result),
                                         .outcome = answer->outcome,
                                         .cause = answer->cause,

@@ -21,8 +21,9 @@
 struct subs_answer {
     uint32_t outcome, cause, retry_after_ms;
     int32_t code;
-    bool untried; /* no attempt was made */
-    bool taken;   /* the receiver has it, whatever the outcome says */
+    bool untried;         /* no attempt was made */
+    const char *category; /* of the attempt's error */
+    bool taken;           /* the receiver has it, whatever the outcome says */
 };
 
 struct subs_open {

@@ -27,6 +27,9 @@ static const struct subs_answer subs_410 = {
     .outcome = RIDER_REJECTED, .cause = RIDER_CAUSE_GONE_410, .code = 410};
 static const struct subs_answer subs_down = {.outcome = RIDER_UNAVAILABLE,
                                              .cause = RIDER_CAUSE_UNREACHABLE};
+static const struct subs_answer subs_proxy = {.outcome = RIDER_UNAVAILABLE,
+                                              .cause = RIDER_CAUSE_UNREACHABLE,
+                                              .category = "proxy"};
 static const struct subs_answer subs_unsent = {
     .outcome = RIDER_UNAVAILABLE, .cause = RIDER_CAUSE_UNREACHABLE, .untried = true};
 static const struct subs_answer subs_429 = {.outcome = RIDER_UNAVAILABLE,

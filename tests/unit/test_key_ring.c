@@ -80,7 +80,8 @@ static int open_as(const struct key_ring *ring, uint32_t number, const char *con
     unsigned char out[SEALED];
 
     memset(out, 'x', sizeof(out));
-    int rc = key_ring_open(ring, number, context, sealed, len, out, &err);
+    int rc = key_ring_open(ring, context,
+                           &(struct key_ring_sealed){number, sealed, len}, out, &err);
 
     assert_null(strstr(err.text, "whsec"));
     if (rc == 0) {
@@ -95,19 +96,17 @@ static void seals_and_opens(void **state)
     struct key_ring *ring =
         ring_of(state, "# keys\n\n1 " KEY_A "\r\n  3\t" KEY_B " # the new one\n");
     unsigned char sealed[SEALED], again[SEALED];
-    uint32_t number = 0, numbers[KEY_RING_MAX_KEYS];
+    uint32_t numbers[KEY_RING_MAX_KEYS];
 
     assert_int_equal(key_ring_current(ring), 3);
     assert_int_equal(key_ring_numbers(ring, numbers), 2);
     assert_true(numbers[0] == 1 && numbers[1] == 3);
     assert_true(key_ring_has(ring, 1) && key_ring_has(ring, 3));
     assert_false(key_ring_has(ring, 2) || key_ring_has(ring, 0));
-    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, &number, NULL),
-                     0);
-    assert_int_equal(number, 3);
+    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, NULL), 0);
     assert_null(memmem(sealed, SEALED, PLAIN, 8));
     assert_int_equal(open_as(ring, 3, CONTEXT, sealed, SEALED), 0);
-    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, again, &number, NULL), 0);
+    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, again, NULL), 0);
     assert_memory_not_equal(sealed, again, SEALED);
 }
 
@@ -117,11 +116,9 @@ static void opens_nowhere_else(void **state)
     struct key_ring *ring =
         ring_of(state, "1 " KEY_A "\n2 " KEY_B "\n4 " KEY_B "\ncurrent 2\n");
     unsigned char sealed[SEALED];
-    uint32_t number = 0;
 
-    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, &number, NULL),
-                     0);
-    assert_int_equal(number, 2);
+    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, NULL), 0);
+    assert_int_equal(key_ring_current(ring), 2);
     assert_int_equal(
         open_as(ring, 2, "subscription_secret:sub_2:key_1", sealed, SEALED),
         RIDER_E_CONFIG);
@@ -140,15 +137,14 @@ static void every_flipped_byte_fails(void **state)
     RIDER_CLEANUP_PTR(key_ring_destroy)
     struct key_ring *ring = ring_of(state, "1 " KEY_A "\n");
     unsigned char sealed[SEALED], zeros[LEN] = {0}, out[LEN];
-    uint32_t number = 0;
+    const struct key_ring_sealed text = {1, sealed, SEALED};
 
-    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, &number, NULL),
-                     0);
+    assert_int_equal(key_ring_seal(ring, CONTEXT, PLAIN, LEN, sealed, NULL), 0);
     for (size_t i = 0; i < SEALED; i++) {
         for (unsigned int bit = 0; bit < 8; bit++) {
             sealed[i] ^= (unsigned char)(1u << bit);
             memset(out, 'x', sizeof(out));
-            assert_int_equal(key_ring_open(ring, 1, CONTEXT, sealed, SEALED, out, NULL),
+            assert_int_equal(key_ring_open(ring, CONTEXT, &text, out, NULL),
                              RIDER_E_CONFIG);
             assert_memory_equal(out, zeros, LEN);
             sealed[i] ^= (unsigned char)(1u << bit);
@@ -162,16 +158,13 @@ static void seals_nothing_at_all(void **state)
     RIDER_CLEANUP_PTR(key_ring_destroy)
     struct key_ring *ring = ring_of(state, "2147483647 " KEY_A);
     unsigned char sealed[KEY_RING_OVERHEAD], out[1];
-    uint32_t number = 0;
+    const struct key_ring_sealed text = {2147483647, sealed, sizeof(sealed)};
 
-    assert_int_equal(key_ring_seal(ring, CONTEXT, NULL, 0, sealed, &number, NULL), 0);
-    assert_int_equal(number, 2147483647);
-    assert_int_equal(
-        key_ring_open(ring, number, CONTEXT, sealed, sizeof(sealed), out, NULL), 0);
+    assert_int_equal(key_ring_seal(ring, CONTEXT, NULL, 0, sealed, NULL), 0);
+    assert_int_equal(key_ring_current(ring), 2147483647);
+    assert_int_equal(key_ring_open(ring, CONTEXT, &text, out, NULL), 0);
     sealed[KEY_RING_OVERHEAD - 1] ^= 1;
-    assert_int_equal(
-        key_ring_open(ring, number, CONTEXT, sealed, sizeof(sealed), out, NULL),
-        RIDER_E_CONFIG);
+    assert_int_equal(key_ring_open(ring, CONTEXT, &text, out, NULL), RIDER_E_CONFIG);
 }
 
 #define N_NONCES 100000
@@ -189,10 +182,8 @@ static void nonces_are_distinct(void **state)
 
     for (size_t i = 0; i < N_NONCES; i++) {
         unsigned char sealed[KEY_RING_OVERHEAD + 1];
-        uint32_t number = 0;
 
-        assert_int_equal(key_ring_seal(ring, CONTEXT, "x", 1, sealed, &number, NULL),
-                         0);
+        assert_int_equal(key_ring_seal(ring, CONTEXT, "x", 1, sealed, NULL), 0);
         memcpy(nonces[i], sealed, 12);
     }
     qsort(nonces, N_NONCES, sizeof(*nonces), compare_nonces);

@@ -76,6 +76,20 @@ static void retries_follow_the_schedule_and_then_it_is_dead(void **state)
     assert_string_equal(subs_case_open(w), "1:2"); /* the next of its key goes */
 }
 
+static void a_short_delay_is_not_a_list_s(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    for (int i = 0; i < 10; i++) {
+        subs_case_write(w, "0");
+        subs_case_end_one(w, 1, i + 1, &subs_500);
+        subs_case_pass(w, 110); /* the first delay is 100 ms at most */
+        subs_case_end_one(w, 1, i + 1, &subs_ok);
+    }
+}
+
 static void a_dead_event_can_hold_its_key(void **state)
 {
     (void)state;
@@ -119,6 +133,46 @@ static void an_unavailable_endpoint_costs_no_attempt(void **state)
     assert_string_equal(subs_case_state(w, 1, 1), "DELIVERED");
     assert_false(sim_subs_sub(w->store, 1)->failing);
     assert_int_equal(sim_subs_sub(w->store, 1)->throttled_until_ms, 0);
+}
+
+static void a_fault_of_the_proxy_is_not_the_endpoint_s(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    subs_case_write(w, "0");
+    subs_case_run(w, 300000, &subs_proxy);
+    assert_in_range(subs_case_row(w, 1, 1)->tries, 5, 500); /* ever more slowly */
+    assert_int_equal(subs_case_row(w, 1, 1)->attempts, 0);
+    assert_false(sim_subs_sub(w->store, 1)->failing);
+    assert_int_equal(sim_subs_sub(w->store, 1)->failures, 0);
+    subs_case_run(w, 60000, &subs_ok);
+    assert_string_equal(subs_case_state(w, 1, 1), "DELIVERED");
+}
+
+/* The proxy refuses this one each time and lets all others through: neither the event
+ * nor the endpoint has done anything. */
+static void refused_by_the_proxy(struct subs_world *w, void *arg)
+{
+    (void)arg;
+    for (size_t n = w->n_open; n > 0; n--) {
+        subs_world_end(w, 0, w->open[0].seq == 1 ? &subs_proxy : &subs_ok);
+    }
+}
+
+static void a_fault_of_the_proxy_costs_no_attempt(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    for (int i = 0; i < 200; i++) {
+        (void)subs_world_write(w, i % 10);
+        subs_world_pass(w, 200, refused_by_the_proxy, NULL);
+    }
+    assert_string_equal(subs_case_state(w, 1, 1), "RETRY");
+    assert_int_equal(subs_case_row(w, 1, 1)->attempts, 0);
 }
 
 static void what_was_never_tried_is_not_written(void **state)
@@ -230,6 +284,7 @@ static void gone_is_gone(void **state)
     assert_string_equal(subs_case_state(w, 1, 1), "DEAD");
     assert_int_equal(subs_case_row(w, 1, 1)->cause, RIDER_CAUSE_GONE_410);
     assert_int_equal(sim_subs_sub(w->store, 1)->status, SIM_DISABLED);
+    assert_int_equal(sim_subs_sub(w->store, 1)->cause, RIDER_CAUSE_GONE_410);
     subs_case_write(w, "2");
     subs_case_run(w, 10000, &subs_ok);
     assert_string_equal(subs_case_state(w, 1, 2), "PENDING"); /* for whom enables it */
@@ -306,8 +361,11 @@ int main(void)
         cmocka_unit_test(each_subscription_has_its_own_order),
         cmocka_unit_test(without_order_nothing_waits),
         cmocka_unit_test(retries_follow_the_schedule_and_then_it_is_dead),
+        cmocka_unit_test(a_short_delay_is_not_a_list_s),
         cmocka_unit_test(a_dead_event_can_hold_its_key),
         cmocka_unit_test(an_unavailable_endpoint_costs_no_attempt),
+        cmocka_unit_test(a_fault_of_the_proxy_is_not_the_endpoint_s),
+        cmocka_unit_test(a_fault_of_the_proxy_costs_no_attempt),
         cmocka_unit_test(what_was_never_tried_is_not_written),
         cmocka_unit_test(a_row_given_back_while_others_are_read),
         cmocka_unit_test(an_event_that_is_to_blame_pays),

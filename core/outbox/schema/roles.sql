@@ -37,7 +37,6 @@ DECLARE
                      ' outbox.dead_discard(jsonb, text, int, bigint)'],
     ['outbox_relay', 'SELECT, INSERT, UPDATE ON outbox.subscription, outbox.subscription_secret,'
                      ' outbox.subscription_health, outbox.operation, outbox.idempotency'],
-    ['outbox_relay', 'DELETE ON outbox.idempotency'],
     ['outbox_relay', 'SELECT, INSERT ON outbox.attempt'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]), outbox.filter_view(outbox.event),'
                      ' outbox.filter_takes(jsonpath, outbox.event),'

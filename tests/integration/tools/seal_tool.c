@@ -13,20 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_LINE 4096
+#define MAX_LINE   4096
+#define MAX_SEALED 1024
 
 static int seal(const struct key_ring *ring, const char *context, const char *text)
 {
-    unsigned char sealed[SECRET_SEALED_MAX];
+    unsigned char sealed[MAX_SEALED];
     struct rider_error err;
-    uint32_t number = 0;
     size_t len = strlen(text);
 
     if (len + KEY_RING_OVERHEAD > sizeof(sealed) ||
-        key_ring_seal(ring, context, text, len, sealed, &number, &err) != 0) {
+        key_ring_seal(ring, context, text, len, sealed, &err) != 0) {
         return 1;
     }
-    (void)printf("%u ", number);
+    (void)printf("%u ", key_ring_current(ring));
     for (size_t i = 0; i < len + KEY_RING_OVERHEAD; i++) {
         (void)printf("%02x", sealed[i]);
     }
@@ -37,7 +37,7 @@ static int seal(const struct key_ring *ring, const char *context, const char *te
 static int open_sealed(const struct key_ring *ring, const char *context,
                        const char *number, const char *hex)
 {
-    unsigned char sealed[SECRET_SEALED_MAX], plain[SECRET_SEALED_MAX];
+    unsigned char sealed[MAX_SEALED], plain[MAX_SEALED];
     struct rider_error err;
     size_t len = strlen(hex) / 2;
     char digits[3] = "";
@@ -46,8 +46,9 @@ static int open_sealed(const struct key_ring *ring, const char *context,
         memcpy(digits, hex + 2 * i, 2);
         sealed[i] = (unsigned char)strtoul(digits, NULL, 16);
     }
-    if (key_ring_open(ring, (uint32_t)strtoul(number, NULL, 10), context, sealed, len,
-                      plain, &err) != 0) {
+    const struct key_ring_sealed text = {(uint32_t)strtoul(number, NULL, 10), sealed,
+                                         len};
+    if (key_ring_open(ring, context, &text, plain, &err) != 0) {
         (void)fprintf(stderr, "%s: %s\n", context, err.text);
         return 1;
     }
