@@ -195,7 +195,7 @@ static size_t share_of(const struct lane *lane, size_t left)
     size_t n = sub_table_count(lane->subs->table);
     size_t eager = 0;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && eager < left; i++) {
         uint64_t ignored;
         eager += room_for(lane, sub_table_at(lane->subs->table, i), &ignored) > 0;
     }

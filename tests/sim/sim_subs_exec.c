@@ -54,6 +54,13 @@ static void do_claim(struct sim_subs_store *s, bool answer)
     char snap[32];
     char win[32];
 
+    if (s->paused) {
+        if (answer) {
+            s->port.events->claimed(s->port.events_arg,
+                                    &(struct lane_claim){.state = "PAUSED"});
+        }
+        return;
+    }
     s->token++;
     s->released = false;
     s->lease_until_ms = *s->now_ms + s->config.lease_ms;
@@ -159,8 +166,9 @@ static void do_expand(struct sim_subs_store *s, const struct subs_request *r,
     s->counts.expands++;
     if (r->token == s->token) {
         size_t n = r->limit == 0 ? 0 : read_page(s, r->limit, seqs);
-        page = (struct lane_expanded){
-            .grant = LANE_KEPT, .events = n, .more = r->limit > 0 && n >= r->limit};
+        page = (struct lane_expanded){.grant = s->paused ? LANE_PAUSED : LANE_KEPT,
+                                      .events = n,
+                                      .more = r->limit > 0 && n >= r->limit};
         if (r->limit > 0) {
             move_cursor(s, seqs, n, page.more);
         }

@@ -37,7 +37,7 @@ struct sim_subs_store {
     struct lane_store port; /* first: a port pointer is a store pointer */
     const uint64_t *now_ms;
     struct sim_subs_config config;
-    bool connected, released;
+    bool connected, released, paused;
     struct sim_sub *subs;
     size_t n_subs;
     struct sim_subs_event *events;

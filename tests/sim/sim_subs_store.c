@@ -319,6 +319,11 @@ void sim_subs_steal(struct sim_subs_store *s)
     s->token++;
 }
 
+void sim_subs_pause(struct sim_subs_store *s, bool paused)
+{
+    s->paused = paused;
+}
+
 uint64_t sim_subs_lease_until(const struct sim_subs_store *s)
 {
     return s->lease_until_ms;

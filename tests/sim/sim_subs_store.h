@@ -102,6 +102,9 @@ void sim_subs_lose(struct sim_subs_store *s, bool executed);
 /** Another process takes the lane: the next write is fenced. */
 void sim_subs_steal(struct sim_subs_store *s);
 
+/** What an operator does to the whole lane. */
+void sim_subs_pause(struct sim_subs_store *s, bool paused);
+
 uint64_t sim_subs_lease_until(const struct sim_subs_store *s);
 bool sim_subs_is_released(const struct sim_subs_store *s);
 struct sim_subs_counts sim_subs_counts(const struct sim_subs_store *s);

@@ -359,6 +359,27 @@ static void the_lease_lasts_while_deliveries_drain(void **state)
     assert_true(sim_subs_is_released(w->store));
 }
 
+static void a_paused_lane_is_given_back(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(2);
+
+    subs_case_boot(w);
+    subs_case_write(w, "01");
+    sim_subs_pause(w->store, true);
+    subs_case_pass(w, 2000);
+    assert_int_equal(w->stats.phase, LANE_DRAINING); /* four are out */
+    subs_case_end_all(w, &subs_ok);
+    assert_true(sim_subs_is_released(w->store));
+    assert_int_equal(subs_case_count(w, 1, SIM_DELIVERED), 2);
+    (void)subs_world_write(w, 0);
+    subs_case_run(w, 5000, &subs_ok);
+    assert_int_equal(w->n_accepted, 4);
+    sim_subs_pause(w->store, false);
+    subs_case_run(w, 2000, &subs_ok);
+    assert_int_equal(w->n_accepted, 6);
+}
+
 static void a_lease_on_its_way_is_given_back(void **state)
 {
     (void)state;
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_well_endpoint_costs_few_notes),
         cmocka_unit_test(a_fenced_lane_stops_and_starts_over),
         cmocka_unit_test(the_lease_lasts_while_deliveries_drain),
+        cmocka_unit_test(a_paused_lane_is_given_back),
         cmocka_unit_test(a_lease_on_its_way_is_given_back),
         cmocka_unit_test(a_lease_ends_before_the_database_answers),
     };
