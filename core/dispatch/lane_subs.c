@@ -223,8 +223,14 @@ static void choose_wants(struct lane *lane)
             next = earlier(next, at);
             continue;
         }
-        room = room < left ? room : left;
+        /* One that has rows open gets no more than are left, so that N which hang end
+         * up with a share of N + 1 each, and as much stays free. */
+        size_t most = s->n_open < left ? left - s->n_open : 0;
         room = room < share ? room : share;
+        room = room < most ? room : most;
+        if (room == 0) {
+            continue;
+        }
         if (!want(subs, s, room, lane->now_ms, &n_busy)) {
             break;
         }

@@ -414,6 +414,36 @@ static void a_lease_ends_before_the_database_answers(void **state)
     assert_int_equal(w->n_open, 1);
 }
 
+/* The first ten hang; whatever the others get they take. */
+static void healthy(struct subs_world *w, void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < w->n_open;) {
+        if (w->open[i].number > 10) {
+            subs_world_end(w, i, &subs_ok);
+        } else {
+            i++;
+        }
+    }
+}
+
+static void those_that_hang_leave_room_in_the_window(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(12);
+
+    w->config.max_bytes = (size_t)64 * 1024 * 1024;
+    subs_case_boot(w);
+    for (int i = 0; i < 200; i++) {
+        (void)subs_world_write(w, i % 10);
+        subs_world_pass(w, 50, healthy, NULL);
+    }
+    subs_world_pass(w, 2000, healthy, NULL);
+    assert_int_equal(subs_case_count(w, 11, SIM_DELIVERED), 200);
+    assert_int_equal(subs_case_count(w, 12, SIM_DELIVERED), 200);
+    assert_in_range(w->n_open, 10, w->config.max_in_flight - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_paused_lane_is_given_back),
         cmocka_unit_test(a_lease_on_its_way_is_given_back),
         cmocka_unit_test(a_lease_ends_before_the_database_answers),
+        cmocka_unit_test(those_that_hang_leave_room_in_the_window),
     };
 
     log_setup(LOG_ERROR_LEVEL, LOG_FORMAT_HUMAN);
