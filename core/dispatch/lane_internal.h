@@ -123,6 +123,8 @@ uint64_t lane_renew_at(const struct lane *lane);
 
 /* lane_read.c */
 void lane_read_step(struct lane *lane);
+/** When to look for events again, after a page with `events` of them. */
+void lane_schedule_poll(struct lane *lane, size_t events, bool more);
 bool lane_on_row(void *arg, enum lane_read_kind kind, const struct event_row *row);
 void lane_on_read_end(void *arg, const struct lane_read_end *end);
 void lane_drop_batches(struct lane *lane);

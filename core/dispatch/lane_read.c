@@ -272,14 +272,14 @@ static void link_window(struct lane *lane, struct batch *b)
     lane->last = b;
 }
 
-static void schedule_poll(struct lane *lane, const struct lane_read_end *end)
+void lane_schedule_poll(struct lane *lane, size_t events, bool more)
 {
-    if (end->more) {
+    if (more) {
         lane->poll_at_ms = 0;
         lane->poll_pause_ms = lane->config.poll_min_ms;
         return;
     }
-    if (end->rows > 0) {
+    if (events > 0) {
         lane->poll_pause_ms = lane->config.poll_min_ms;
     } else if (lane->poll_pause_ms < lane->config.poll_max_ms) {
         /* Slowly at first: a busy writer pauses for a few milliseconds often. */
@@ -307,7 +307,7 @@ static void admit_all(struct lane *lane, struct batch *b)
 static void window_end(struct lane *lane, struct batch *b,
                        const struct lane_read_end *end)
 {
-    schedule_poll(lane, end);
+    lane_schedule_poll(lane, end->rows, end->more);
     learn_row_size(lane, b);
     if (!advance(lane, b, end)) {
         lane_give_batch(lane, b);

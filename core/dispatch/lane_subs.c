@@ -306,23 +306,6 @@ uint64_t lane_subs_deadline(const struct lane *lane)
 
 /* ---- answers ----------------------------------------------------------------- */
 
-static void schedule_poll(struct lane *lane, const struct lane_expanded *page)
-{
-    if (page->more) {
-        lane->poll_at_ms = 0;
-        lane->poll_pause_ms = lane->config.poll_min_ms;
-        return;
-    }
-    if (page->events > 0) {
-        lane->poll_pause_ms = lane->config.poll_min_ms;
-    } else if (lane->poll_pause_ms < lane->config.poll_max_ms) {
-        lane->poll_pause_ms += 1 + lane->poll_pause_ms / 16;
-        if (lane->poll_pause_ms > lane->config.poll_max_ms) {
-            lane->poll_pause_ms = lane->config.poll_max_ms;
-        }
-    }
-    lane->poll_at_ms = lane->now_ms + lane->poll_pause_ms;
-}
 
 /* How many events the next page may have, by what became of the last one's. */
 static size_t next_page(const struct lane_subs *subs, const struct lane_expanded *page)
@@ -363,7 +346,7 @@ void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
     lane->subs->page = next_page(lane->subs, page);
     lane->subs->page =
         lane->subs->page < lane->config.batch ? lane->subs->page : lane->config.batch;
-    schedule_poll(lane, page);
+    lane_schedule_poll(lane, page->events, page->more);
     if (page->grant == LANE_PAUSED && lane->phase == LANE_RUNNING) {
         log_info(lane->config.name, "lane.paused", "lane is paused, giving it back");
         lane_yield(lane);

@@ -142,7 +142,8 @@ static struct script *begin(void)
     assert_non_null(s);
     s->store.ops = &script_ops;
     s->now_ms = 1000;
-    assert_int_equal(inbox_create("test", config.max_in_flight, false, &s->inbox, &err), 0);
+    assert_int_equal(inbox_create("test", config.max_in_flight, false, &s->inbox, &err),
+                     0);
     const struct lane_ports ports = {
         .store = &s->store,
         .inbox = s->inbox,
