@@ -55,7 +55,7 @@ void lane_subs_on_tidied(void *arg, bool fenced);
 
 /* lane_subs_list.c */
 void lane_subs_on_made(void *arg, int64_t subscription);
-void lane_subs_on_sub(void *arg, const struct lane_sub *sub);
+void lane_subs_on_sub(void *arg, const struct lane_sub *row);
 
 /* lane_subs_end.c */
 /** A ticket was completed; `f` tells how. */

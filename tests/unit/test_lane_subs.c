@@ -265,7 +265,7 @@ static void a_limiter_is_never_an_event_s_fault(void **state)
     for (int i = 0; i < 60; i++) {
         (void)subs_world_write(w, i % 10);
     }
-    subs_world_pass(w, 3600 * 1000, limiter, NULL);
+    subs_world_pass(w, 3600000, limiter, NULL);
     assert_null(w->broken); /* not one was sent before its Retry-After */
     assert_int_equal(subs_case_count(w, 1, SIM_DELIVERED), 60);
     for (int64_t seq = 1; seq <= 60; seq++) {
