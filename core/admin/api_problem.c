@@ -35,6 +35,7 @@ static const struct kind {
     {"uid-taken", 409, "Another subscription has this uid"},
     {"idempotency-in-progress", 409, "The first request with this key is not done"},
     {"subscription-disabled", 409, "The subscription is disabled"},
+    {"not-verified", 409, "The endpoint has not agreed"},
     {"limit-reached", 409, "There are too many"},
     {"precondition-failed", 412, "The resource has changed"},
     {"too-large", 413, "The body is too large"},

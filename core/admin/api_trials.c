@@ -80,18 +80,20 @@ static int apply_rotation(struct api_call *call, struct outbox_tx *tx,
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     RIDER_CLEANUP(buf_done) struct buf hex = buf_make(4096);
-    struct sealed_secret sealed = {.id = r->secret.id};
     char actor[API_ACTOR_SIZE];
-    int rc = webhook_secret_seal(call->backend->ring, call->values[0], &r->secret,
-                                 &sealed.number, &hex, err);
+    struct secret_rotation order = {.id = call->values[0],
+                                    .secret = {.id = r->secret.id},
+                                    .overlap_s = r->overlap_s,
+                                    .actor = actor};
+    int rc = webhook_secret_seal(call->backend->ring, order.id, &r->secret,
+                                 &order.secret.number, &hex, err);
 
     if (rc != 0) {
         return rc;
     }
     api_actor(call, actor);
-    sealed.hex = buf_text(&hex);
-    rc = subscription_secret_rotate(tx, call->values[0], &sealed, r->overlap_s, actor,
-                                    &rows, err);
+    order.secret.hex = buf_text(&hex);
+    rc = subscription_secret_rotate(tx, &order, &rows, err);
     if (rc == RIDER_E_CONFIG) {
         return api_problem_set(call->problem, "limit-reached",
                                "%d secrets sign already: rotate with a shorter overlap",
@@ -396,6 +398,11 @@ static int run_test(struct api_call *call, struct outbox_tx *tx, struct json_tre
     int rc = api_problem_check(call->problem);
     if (rc == 0) {
         rc = prepare(call, tx, &t, err);
+    }
+    if (rc == 0 &&
+        strcmp(row_set_text(t.rows, 0, "status"), "pending_verification") == 0) {
+        return api_problem_set(call->problem, "not-verified",
+                               "nothing is sent before the endpoint has agreed");
     }
     if (rc == 0) {
         t.target.keep_response = row_set_bool(t.rows, 0, "keep_responses") ? 1024 : 0;

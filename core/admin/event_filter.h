@@ -17,9 +17,9 @@
 
 #include "admin/api_body.h"
 
-#define EVENT_FILTER_MAX_DEPTH 8    /* of $and, $or, $not */
-#define EVENT_FILTER_MAX_TERMS 100  /* comparisons, and values of $in and $nin */
-#define EVENT_FILTER_MAX_PATH  8192 /* bytes of the result */
+#define EVENT_FILTER_MAX_DEPTH 8   /* of $and, $or, $not */
+#define EVENT_FILTER_MAX_TERMS 100 /* comparisons, and values of $in and $nin */
+#define EVENT_FILTER_MAX_PATH  ((size_t)8192) /* bytes of the result */
 
 /** Appends the predicate to `out`. Each mistake becomes a fault "invalid-filter" of the
  *  problem of `f`; then what is in `out` is of no use. */

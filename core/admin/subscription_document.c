@@ -29,14 +29,14 @@ static const struct json_node *member(const struct json_node *object, const char
 
 /* ---- event types ----------------------------------------------------------------- */
 
-/* Names, and one star at the end: "order.*", "REQUEST_*", "*". */
+/* Names, and globs in which a star stands for any text: "order.*", "*.paid", "*". */
 static bool is_event_type(const struct json_node *item)
 {
     if (item->kind != JSON_NODE_TEXT || item->len == 0 || item->len > 255) {
         return false;
     }
     for (const char *p = item->text; *p != '\0'; p++) {
-        if ((unsigned char)*p <= ' ' || *p == 0x7f || (*p == '*' && p[1] != '\0')) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f) {
             return false;
         }
     }
@@ -53,8 +53,8 @@ static void read_event_types(const struct api_fields *f,
     for (const struct json_node *i = d->event_types->first; i != NULL; i = i->next) {
         if (!is_event_type(i)) {
             api_fields_fault(f, i, "invalid-value",
-                             "an event type is a name of up to 255 bytes, which may "
-                             "end with *");
+                             "an event type is a name of up to 255 bytes, in which * "
+                             "stands for any text");
         }
     }
 }

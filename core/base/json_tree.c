@@ -450,7 +450,10 @@ static bool read_value(struct parser *p, struct json_node *node)
     p->node = node;
     skip_space(p);
     const char *begin = p->at;
-    char c = p->at < p->end ? *p->at : '\0';
+    char c = '\0';
+    if (p->at < p->end) {
+        c = *p->at;
+    }
     if (c == '{' || c == '[') {
         fine = read_nested(p, node);
     } else if (c == '"') {

@@ -107,29 +107,28 @@ static int check_count(struct outbox_tx *tx, const char *id, struct rider_error 
                : rc;
 }
 
-int subscription_secret_rotate(struct outbox_tx *tx, const char *id,
-                               const struct sealed_secret *secret, int64_t overlap_s,
-                               const char *actor, struct row_set **ret,
-                               struct rider_error *err)
+int subscription_secret_rotate(struct outbox_tx *tx, const struct secret_rotation *r,
+                               struct row_set **ret, struct rider_error *err)
 {
     char overlap[24];
-    const char *const values[] = {id, overlap};
+    const char *const values[] = {r->id, overlap};
 
-    (void)snprintf(overlap, sizeof(overlap), "%" PRId64, overlap_s);
-    int rc = lock(tx, id, err);
+    (void)snprintf(overlap, sizeof(overlap), "%" PRId64, r->overlap_s);
+    int rc = lock(tx, r->id, err);
     if (rc == 0) {
         rc = run(tx, expire_sql, 2, values, err);
     }
     if (rc == 0) {
-        rc = check_count(tx, id, err);
+        rc = check_count(tx, r->id, err);
     }
     if (rc == 0) {
-        rc = subscription_secret_add(tx, id, secret, err);
+        rc = subscription_secret_add(tx, r->id, &r->secret, err);
     }
     if (rc == 0) {
         rc = outbox_tx_rows(tx, touch_sql, 1, values, ret, err);
     }
-    return rc == 0 ? outbox_tx_audit(tx, actor, "subscription.rotate", id, err) : rc;
+    return rc == 0 ? outbox_tx_audit(tx, r->actor, "subscription.rotate", r->id, err)
+                   : rc;
 }
 
 int subscription_target_read(struct outbox_tx *tx, const char *id, struct row_set **ret,

@@ -26,12 +26,18 @@ int subscription_secret_add(struct outbox_tx *tx, const char *id,
                             const struct sealed_secret *secret,
                             struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Adds a secret that signs first, lets the ones before it sign for `overlap_s` more,
- *  raises the version. One row: previous_secret_expires_at, version. RIDER_E_NOT_FOUND,
- *  or RIDER_E_CONFIG: SUBSCRIPTION_MAX_SECRETS sign already. */
-int subscription_secret_rotate(struct outbox_tx *tx, const char *id,
-                               const struct sealed_secret *secret, int64_t overlap_s,
-                               const char *actor, struct row_set **ret,
+/** A new secret that signs first; the ones before it sign for `overlap_s` more. */
+struct secret_rotation {
+    const char *id; /* of the subscription */
+    struct sealed_secret secret;
+    int64_t overlap_s;
+    const char *actor;
+};
+
+/** Does that and raises the version. One row: previous_secret_expires_at, version.
+ *  RIDER_E_NOT_FOUND, or RIDER_E_CONFIG: SUBSCRIPTION_MAX_SECRETS sign already. */
+int subscription_secret_rotate(struct outbox_tx *tx, const struct secret_rotation *r,
+                               struct row_set **ret,
                                struct rider_error *err) RIDER_MUST_CHECK;
 
 /** What a trial needs. One row: subscription, id, destination, status, url, headers,
