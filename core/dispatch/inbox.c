@@ -24,7 +24,7 @@
 #define CATEGORY_MAX 31
 
 #define END_OF(S, member) (offsetof(S, member) + sizeof(((S *)0)->member))
-#define RESULT_SIZE_1     END_OF(struct rider_result, attempt)
+#define RESULT_SIZE_1     (offsetof(struct rider_result, attempt) + sizeof(void *))
 #define ATTEMPT_SIZE_1    END_OF(struct rider_attempt, response)
 
 struct side {

@@ -306,7 +306,6 @@ uint64_t lane_subs_deadline(const struct lane *lane)
 
 /* ---- answers ----------------------------------------------------------------- */
 
-
 /* How many events the next page may have, by what became of the last one's. */
 static size_t next_page(const struct lane_subs *subs, const struct lane_expanded *page)
 {

@@ -347,12 +347,13 @@ void lane_subs_completed(struct lane *lane, struct delivery *d,
 
 void lane_subs_refused(struct lane *lane, struct delivery *d)
 {
+    char reason[PARK_ERROR_MAX];
     const struct inbox_failure f = {
         .outcome = RIDER_UNROUTABLE,
         .cause = RIDER_CAUSE_SECRET_UNDECRYPTABLE,
-        /* only read; NOLINTNEXTLINE(performance-no-int-to-ptr) */
-        .reason = (char *)(uintptr_t)d->to->problem,
+        .reason = reason,
     };
+    (void)snprintf(reason, sizeof(reason), "%s", d->to->problem);
     struct lane_end *end = make_end(lane, d);
 
     if (end != NULL) {
