@@ -56,6 +56,17 @@ static void print_causes(const struct outbox_lane_status *lane)
     }
 }
 
+static void print_subscriptions(const struct outbox_subscription_count *s)
+{
+    char age[CLI_AGE_SIZE];
+
+    cli_age(s->oldest_ms, age);
+    (void)printf("%s: %" PRId64 " subscriptions %s, %" PRId64
+                 " failing, oldest waits for %s\n",
+                 s->destination, s->n, s->status, s->failing,
+                 s->oldest_ms == 0 ? "nothing" : age);
+}
+
 static void print_table(const struct outbox_status *status)
 {
     if (!status->same_cluster) {
@@ -73,6 +84,9 @@ static void print_table(const struct outbox_status *status)
     }
     for (size_t i = 0; i < status->n_lanes; i++) {
         print_causes(&status->lanes[i]);
+    }
+    for (size_t i = 0; i < status->n_subscriptions; i++) {
+        print_subscriptions(&status->subscriptions[i]);
     }
 }
 

@@ -222,6 +222,86 @@ static void emit_open(struct exposition *x, const struct sample *s)
     }
 }
 
+static size_t subscriptions_of(const struct sample *s)
+{
+    return s->status == NULL ? 0 : s->status->n_subscriptions;
+}
+
+static void emit_subscriptions(struct exposition *x, const struct sample *s)
+{
+    for (size_t i = 0; i < subscriptions_of(s); i++) {
+        const struct outbox_subscription_count *c = &s->status->subscriptions[i];
+        struct metric_label labels[] = {{"destination", c->destination},
+                                        {"status", c->status}};
+
+        exposition_sample(x, labels, 2, (double)c->n);
+    }
+}
+
+/* Counts are sorted by destination: *i is the first of one, and then of the next. */
+static struct outbox_subscription_count next_destination(const struct sample *s,
+                                                         size_t *i)
+{
+    struct outbox_subscription_count sum = s->status->subscriptions[*i];
+    const struct outbox_subscription_count *c = NULL;
+
+    sum.n = sum.failing = sum.oldest_ms = 0;
+    for (; *i < subscriptions_of(s); (*i)++) {
+        c = &s->status->subscriptions[*i];
+        if (strcmp(c->destination, sum.destination) != 0) {
+            break;
+        }
+        sum.n += c->n;
+        if (strcmp(c->status, "disabled") != 0) {
+            sum.failing += c->failing;
+        }
+        if (strcmp(c->status, "active") == 0) {
+            sum.oldest_ms = c->oldest_ms;
+        }
+    }
+    return sum;
+}
+
+static void emit_failing(struct exposition *x, const struct sample *s)
+{
+    for (size_t i = 0; i < subscriptions_of(s);) {
+        struct outbox_subscription_count sum = next_destination(s, &i);
+        struct metric_label label = {"destination", sum.destination};
+
+        exposition_sample(x, &label, 1, (double)sum.failing);
+    }
+}
+
+static void emit_subscription_oldest(struct exposition *x, const struct sample *s)
+{
+    for (size_t i = 0; i < subscriptions_of(s);) {
+        struct outbox_subscription_count sum = next_destination(s, &i);
+        struct metric_label label = {"destination", sum.destination};
+
+        exposition_sample(x, &label, 1, (double)sum.oldest_ms / 1000);
+    }
+}
+
+/* Such a destination has one lane, and its open rows are those of subscriptions. */
+static void emit_subscription_backlog(struct exposition *x, const struct sample *s)
+{
+    for (size_t i = 0; i < subscriptions_of(s);) {
+        struct outbox_subscription_count sum = next_destination(s, &i);
+        struct metric_label label = {"destination", sum.destination};
+        int64_t open = 0;
+
+        for (size_t l = 0; l < lanes_of(s); l++) {
+            const struct outbox_lane_status *lane = &s->status->lanes[l];
+            bool same = strcmp(lane->destination, sum.destination) == 0;
+            for (size_t d = 0; same && d < lane->n_deliveries; d++) {
+                const struct outbox_delivery_count *c = &lane->deliveries[d];
+                open += strcmp(c->state, "DEAD") == 0 ? 0 : c->n;
+            }
+        }
+        exposition_sample(x, &label, 1, (double)open);
+    }
+}
+
 static void emit_database_up(struct exposition *x, const struct sample *s)
 {
     exposition_count(x, NULL, 0, s->database_up);
@@ -360,6 +440,20 @@ static const struct family families[] = {
      SAMPLED(emit_oldest)},
     {"postrider_open_deliveries", METRIC_GAUGE, "lane, state, cause",
      "Parked deliveries by state and cause when last sampled.", SAMPLED(emit_open)},
+    {"postrider_subscriptions", METRIC_GAUGE, "destination, status",
+     "Subscriptions by status when last sampled.", SAMPLED(emit_subscriptions)},
+    {"postrider_subscriptions_failing", METRIC_GAUGE, "destination",
+     "Subscriptions that are not disabled and whose last attempt failed, when last "
+     "sampled.",
+     SAMPLED(emit_failing)},
+    {"postrider_subscription_backlog", METRIC_GAUGE, "destination",
+     "Deliveries to subscriptions that are not ended when last sampled, dead ones left "
+     "out.",
+     SAMPLED(emit_subscription_backlog)},
+    {"postrider_subscription_oldest_pending_age_seconds", METRIC_GAUGE, "destination",
+     "Age of the oldest event that waits for an active subscription when last sampled; "
+     "0 when there is none.",
+     SAMPLED(emit_subscription_oldest)},
 };
 
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
@@ -456,5 +550,9 @@ void report_describe_metrics(struct buf *out)
     describe_words(out, "state", breaker_word,
                    sizeof(breaker_words) / sizeof(breaker_words[0]));
     buf_puts(out, "| `state` of open deliveries | as in `outbox.delivery`: `PENDING`, "
-                  "`IN_FLIGHT`, `RETRY`, `HELD`, `DEAD` |\n");
+                  "`IN_FLIGHT`, `RETRY`, `HELD`, `DEAD` |\n"
+                  "| `cause` of open deliveries | the same words, or none |\n"
+                  "| `destination` | the name of a destination with subscriptions |\n"
+                  "| `status` | `active`, `paused`, `disabled`, "
+                  "`pending_verification` |\n");
 }

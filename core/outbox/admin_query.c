@@ -2,7 +2,7 @@
 /*
  * admin_query.c - what the commands ask of the outbox: status, one event, publish.
  *
- * Status is three statements in one REPEATABLE READ transaction. The result
+ * Status is four statements in one REPEATABLE READ transaction. The result
  * structs point into the PGresults, which they own. The scan of a backlog is capped,
  * so that asking stays cheap while a destination is down.
  *
@@ -69,6 +69,26 @@ static const char deliveries_sql[] =
     "SELECT d.lane, d.state, COALESCE(d.cause, ''), count(*) FROM outbox.delivery d "
     "WHERE d.state NOT IN ('DELIVERED', 'DISCARDED') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
 
+/* A HELD row waits behind an older one of its key, so the first of the others is the
+ * oldest. */
+static const char subscriptions_sql[] =
+    "SELECT s.destination, s.status, count(*),"
+    " count(*) FILTER (WHERE h.consecutive_failures > 0),"
+    " COALESCE(GREATEST((extract(epoch FROM clock_timestamp() - min(e.occurred_at))"
+    "  * 1000)::bigint, 1), 0) "
+    "FROM outbox.subscription s "
+    "LEFT JOIN outbox.subscription_health h ON h.subscription = s.subscription "
+    "LEFT JOIN outbox.lane l ON l.destination = s.destination AND l.part = 0 "
+    "CROSS JOIN LATERAL (SELECT LEAST("
+    " (SELECT min(d.seq) FROM outbox.delivery d WHERE d.lane = l.lane"
+    "  AND d.subscription = s.subscription AND d.state = 'PENDING'"
+    "  AND d.subscription > 0),"
+    " (SELECT min(d.seq) FROM outbox.delivery d WHERE d.lane = l.lane"
+    "  AND d.subscription = s.subscription AND d.state = 'RETRY'"
+    "  AND d.subscription > 0)) AS seq) d "
+    "LEFT JOIN outbox.event e ON e.seq = d.seq "
+    "WHERE s.deleted_at IS NULL GROUP BY 1, 2 ORDER BY 1, 2";
+
 /* The columns that event_decode() knows. */
 static const char event_sql[] =
     "SELECT seq, event_id, type, aggregate_type, aggregate_id, version,"
@@ -78,9 +98,10 @@ static const char event_sql[] =
 /** The public part comes first, so that a pointer to it is one to the whole. */
 struct status_owner {
     struct outbox_status status;
-    PGresult *lanes, *deliveries;
+    PGresult *lanes, *deliveries, *subscriptions;
     struct outbox_lane_status *lane_rows;
     struct outbox_delivery_count *count_rows;
+    struct outbox_subscription_count *subscription_rows;
 };
 
 struct event_owner {
@@ -174,6 +195,29 @@ static void attach_counts(struct outbox_lane_status *lane, int64_t id,
     lane->n_deliveries = end - first;
 }
 
+static int fill_subscriptions(struct status_owner *owner, struct rider_error *err)
+{
+    const PGresult *rows = owner->subscriptions;
+    size_t n = (size_t)PQntuples(rows);
+
+    owner->subscription_rows = calloc(n + 1, sizeof *owner->subscription_rows);
+    if (owner->subscription_rows == NULL) {
+        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++) {
+        owner->subscription_rows[i] = (struct outbox_subscription_count){
+            .destination = PQgetvalue(rows, (int)i, 0),
+            .status = PQgetvalue(rows, (int)i, 1),
+            .n = number(rows, (int)i, 2),
+            .failing = number(rows, (int)i, 3),
+            .oldest_ms = number(rows, (int)i, 4),
+        };
+    }
+    owner->status.subscriptions = owner->subscription_rows;
+    owner->status.n_subscriptions = n;
+    return 0;
+}
+
 static int fill_status(struct status_owner *owner, struct rider_error *err)
 {
     size_t n_lanes = (size_t)PQntuples(owner->lanes);
@@ -209,8 +253,10 @@ void outbox_status_destroy(struct outbox_status *status)
     }
     free(owner->lane_rows);
     free(owner->count_rows);
+    free(owner->subscription_rows);
     PQclear(owner->lanes);
     PQclear(owner->deliveries);
+    PQclear(owner->subscriptions);
     free(owner);
 }
 
@@ -228,7 +274,15 @@ static int read_status(PGconn *conn, struct status_owner *owner,
     if (code == 0) {
         code = pg_sync_query(conn, deliveries_sql, 0, NULL, &owner->deliveries, err);
     }
-    return code == 0 ? fill_status(owner, err) : explain_failure(code, err);
+    if (code == 0) {
+        code =
+            pg_sync_query(conn, subscriptions_sql, 0, NULL, &owner->subscriptions, err);
+    }
+    if (code != 0) {
+        return explain_failure(code, err);
+    }
+    code = fill_status(owner, err);
+    return code == 0 ? fill_subscriptions(owner, err) : code;
 }
 
 int outbox_status_read(const char *dsn, struct outbox_status **ret,

@@ -40,6 +40,15 @@ struct outbox_lane_status {
     size_t n_deliveries;
 };
 
+/** Subscriptions of one destination that share a status. */
+struct outbox_subscription_count {
+    const char *destination;
+    const char *status; /* "active", "paused", "disabled", "pending_verification" */
+    int64_t n;
+    int64_t failing;   /* whose last attempt failed */
+    int64_t oldest_ms; /* age of the oldest event that waits for one of them; 0: none */
+};
+
 /** One consistent picture; its strings live as long as it does. */
 struct outbox_status {
     int32_t schema_version;
@@ -47,6 +56,8 @@ struct outbox_status {
     bool same_cluster; /* false: restored elsewhere, outbox.rebase() is due */
     const struct outbox_lane_status *lanes; /* by destination and part */
     size_t n_lanes;
+    const struct outbox_subscription_count *subscriptions; /* by destination, status */
+    size_t n_subscriptions;
 };
 
 /** Needs the rights of outbox_relay or outbox_monitor. Caller ends *ret with

@@ -43,6 +43,24 @@ static void write_lane(struct json_writer *w, const struct outbox_lane_status *l
     jw_object_end(w);
 }
 
+static void write_subscriptions(struct json_writer *w,
+                                const struct outbox_status *status)
+{
+    jw_array(w, "subscriptions");
+    for (size_t i = 0; i < status->n_subscriptions; i++) {
+        const struct outbox_subscription_count *s = &status->subscriptions[i];
+
+        jw_object(w, NULL);
+        jw_string(w, "destination", s->destination);
+        jw_string(w, "status", s->status);
+        jw_int(w, "count", s->n);
+        jw_int(w, "failing", s->failing);
+        jw_int(w, "oldestPendingMs", s->oldest_ms);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
 void outbox_status_write(const struct outbox_status *status, struct json_writer *w)
 {
     jw_object(w, NULL);
@@ -54,5 +72,6 @@ void outbox_status_write(const struct outbox_status *status, struct json_writer 
         write_lane(w, &status->lanes[i]);
     }
     jw_array_end(w);
+    write_subscriptions(w, status);
     jw_object_end(w);
 }

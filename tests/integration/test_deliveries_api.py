@@ -274,6 +274,28 @@ def test_a_recovery_names_its_mistakes(api, made, body, pointer, code):
     assert answer.status == 422 and answer.faults() == {pointer: code}
 
 
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+def test_metrics_and_status_count_subscriptions(api, db, made, endpoint):
+    endpoint.answers["/bad"] = 500
+    made(), made("/bad", retry={"schedule_seconds": [3600]})
+    off = made("/off")
+    assert api("PATCH", f"{BASE}/{off}", {"status": "paused"}, if_match="*").status == 200
+    publish(db, 3, keys=3)
+    metric = api.relay.metric
+
+    def sampled() -> bool:
+        return (metric("postrider_subscriptions", destination="partners", status="active") == 2
+                and metric("postrider_subscriptions", destination="partners", status="paused") == 1
+                and metric("postrider_subscriptions_failing", destination="partners") == 1
+                and metric("postrider_subscription_backlog", destination="partners") == 6
+                and 0 < metric("postrider_subscription_oldest_pending_age_seconds", destination="partners") < 60)
+    wait_until(sampled, "a sample has it", timeout=30)
+    counts = {s["status"]: s for s in api("GET", "/v1/status").body["subscriptions"]}
+    assert (counts["active"]["count"], counts["active"]["failing"], counts["paused"]["count"]) == (2, 1, 1)
+    assert counts["active"]["oldestPendingMs"] > 0
+
+
 # ---- dead letters ---------------------------------------------------------------------------------------------------
 
 def test_dead_letters_of_all_subscriptions(api, db, made, endpoint):

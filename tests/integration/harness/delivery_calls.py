@@ -30,7 +30,7 @@ class DeliveryCalls:
                                       " (subscription) WHERE s.id = %s", self.sub)) == {("DELIVERED",), ("DEAD",)},
                    "one is delivered, one is dead")
         self.delivery = api("GET", f"{BASE}/{self.sub}/deliveries?status=delivered").body["data"][0]["id"]
-        self.operation = self.recover({"rate_per_second": 1}).body["id"]
+        self.operation = self.recover({"include": "missed", "since": "2020-01-01T00:00:00Z"}).body["id"]
 
     def recover(self, body, sub: str | None = None, **more):
         return self.api("POST", f"{BASE}/{sub or self.sub}/recover", body, **more)
@@ -51,7 +51,8 @@ class DeliveryCalls:
             assert api("GET", path).status == 200, path
         assert "link" in api("GET", f"{BASE}/{self.sub}/deliveries?limit=1").headers
         assert api("GET", "/webhooks/dead-letters?cause=too_large").body["data"] != []
-        assert self.recover({"dry_run": True, "since": "2020-01-01T00:00:00Z", "event_types": ["*"]}).status == 200
+        assert self.recover({"dry_run": True, "since": "2020-01-01T00:00:00Z", "event_types": ["*"],
+                             "rate_per_second": 0.5}).status == 200
         wanted = {"POST": (200, 202), "DELETE": (200,), "PUT": (200,)}
         for method, path, body in self.changes():
             assert api(method, path, body).status in wanted[method], path
