@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pytest
 
 from adapter import BUILD, CAUSES, MAYBE_DELIVERED, OUTCOMES, drive
-from fault_proxy import FaultProxy
+from fault_proxy import FaultProxy, FaultSocks
 from fault_receiver import FaultReceiver
 from webhook_cases import Authority, drive_with_resolver, target
 
@@ -232,6 +232,22 @@ def proxied(fault, endpoint_up=True):
     return injected
 
 
+def socks(fault):
+    @contextlib.contextmanager
+    def injected(_authority):
+        with FaultSocks(fault) as proxy, FaultReceiver() as receiver:
+            yield lambda: drive("webhook", target(f"http://127.0.0.1:{receiver.port}/ok", {"proxy": proxy.url}))
+    return injected
+
+
+def tls_behind(kind):
+    @contextlib.contextmanager
+    def injected(authority):
+        with kind() as proxy, FaultReceiver(tls=good_context(authority)) as receiver:
+            yield lambda: drive("webhook", target(f"https://localhost:{receiver.port}/ok", {"proxy": proxy.url}))
+    return injected
+
+
 @contextlib.contextmanager
 def no_proxy_there(_authority):
     with FaultProxy() as gone:
@@ -269,12 +285,14 @@ OTHERS = {
     "the port speaks no TLS": [tls_to_plain],
     "the TLS handshake hangs": [hanging_handshake],
     "`ca_ref` or `cert_ref` names no file": [missing_file("ca_ref"), missing_file("cert_ref")],
-    "the proxy works": [proxied("")],
+    "the proxy works": [proxied(""), socks("")],
+    "a bad certificate behind a working proxy": [tls_behind(FaultProxy), tls_behind(FaultSocks)],
     "the proxy wants credentials (407)": [proxied("407")],
     "the proxy refuses (403)": [proxied("403")],
     "the proxy answers CONNECT with 502": [proxied("502")],
-    "the proxy hangs": [proxied("hang")],
-    "the proxy closes": [proxied("close")],
+    "a SOCKS proxy refuses": [socks("refuse")],
+    "the proxy hangs": [proxied("hang"), socks("hang")],
+    "the proxy closes": [proxied("close"), socks("close")],
     "the proxy is not one": [proxied("garbage")],
     "nobody listens at the proxy's address": [no_proxy_there],
     "the proxy's name has no address": [nameless_proxy],

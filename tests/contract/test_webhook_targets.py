@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_webhook_targets.py - the webhook adapter as a host with subscriptions uses it."""
 
+import resource
 import shutil
 import ssl
 import statistics
@@ -298,8 +299,20 @@ def test_a_burst_gets_past_endpoints_that_hang():
     assert max(healthy) < 2500
 
 
+@pytest.fixture
+def many_files():
+    """The receiver runs in this process and holds the other end of each connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 8192:
+        pytest.skip(f"this user may open {hard} files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_thousands_are_in_flight():
-    """Every endpoint takes a second; together they take little more."""
+    """Every request takes three seconds; together they take little more."""
     with FaultReceiver() as receiver:
         run = drive("webhook", target(f"{receiver.base}/slow/3", {
             "timeout": "30s", "connect_timeout": "10s", "target.count": "1000", "max_connections": "4096"}), events=3000)
