@@ -65,6 +65,17 @@ void cli_cell_time(const struct row_set *rows, size_t row, const char *column,
     buf_puts(out, len == 0 ? "-" : "Z");
 }
 
+void cli_cell_destination(const struct row_set *rows, size_t row, const char *column,
+                          struct buf *out)
+{
+    (void)column;
+    cli_append_safe(out, row_set_text(rows, row, "destination"));
+    if (!row_set_is_null(rows, row, "subscriptionId")) {
+        buf_puts(out, " > ");
+        cli_append_safe(out, row_set_text(rows, row, "host"));
+    }
+}
+
 void cli_cell_key(const struct row_set *rows, size_t row, const char *column,
                   struct buf *out)
 {

@@ -28,6 +28,8 @@ void cli_table_print(const struct row_set *rows, const struct cli_column *column
 cli_cell_fn cli_cell_time;
 cli_cell_fn cli_cell_age;
 cli_cell_fn cli_cell_key;
+/** The column "destination" and, where there is a subscription, its endpoint's host. */
+cli_cell_fn cli_cell_destination;
 cli_cell_fn cli_cell_or_dash;
 
 /** "3s", "12m", "5h", "9d"; "<1s" below a second, "-" for 0. */

@@ -30,7 +30,7 @@ struct request {
 };
 
 static const struct cli_column list_columns[] = {
-    {"DESTINATION", "destination", NULL, 24},
+    {"DESTINATION", "destination", cli_cell_destination, 40},
     {"EVENT", "eventId", NULL, 0},
     {"TYPE", "type", NULL, 32},
     {"KEY", NULL, cli_cell_key, 32},

@@ -79,6 +79,16 @@ static void list_destinations(const struct settings *settings, struct buf *out)
     buf_putc(out, '}');
 }
 
+static const char *key_ring_of(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->n_destinations; i++) {
+        if (settings->destinations[i].subscriptions) {
+            return settings->webhooks.key_ring;
+        }
+    }
+    return NULL;
+}
+
 static int run(const struct cli_args *args)
 {
     RIDER_CLEANUP(buf_done) struct buf names = buf_make(1 << 20);
@@ -97,6 +107,7 @@ static int run(const struct cli_args *args)
         list_destinations(s.settings, &names);
         options.destinations = buf_text(&names);
         options.retention_ms = (int64_t)s.settings->source.retention_ms;
+        options.key_ring = key_ring_of(s.settings);
         options.is_relay = true;
     }
     if (status == CLI_OK) {

@@ -17,7 +17,7 @@
 #define LIST_MAX   1000
 
 static const struct cli_column columns[] = {
-    {"DESTINATION", "destination", NULL, 24},
+    {"DESTINATION", "destination", cli_cell_destination, 40},
     {"KEY", NULL, cli_cell_key, 32},
     {"WAITING", "waiting", NULL, 0},
     {"SINCE", "waitingSince", cli_cell_time, 0},

@@ -33,7 +33,7 @@ static const struct cli_column group_columns[] = {
 };
 
 static const struct cli_column event_columns[] = {
-    {"DESTINATION", "destination", NULL, 24},
+    {"DESTINATION", "destination", cli_cell_destination, 40},
     {"EVENT", "eventId", NULL, 0},
     {"TYPE", "type", NULL, 32},
     {"KEY", "key", NULL, 32},

@@ -20,9 +20,11 @@ static void cell_place(const struct row_set *rows, size_t row, const char *colum
     if (row_set_int(rows, row, "part") > 0) {
         buf_printf(out, "/%" PRId64, row_set_int(rows, row, "part"));
     }
-    if (row_set_int(rows, row, "subscription") > 0) {
-        buf_printf(out, " subscription %" PRId64,
-                   row_set_int(rows, row, "subscription"));
+    if (!row_set_is_null(rows, row, "subscriptionId")) {
+        buf_puts(out, " > ");
+        cli_append_safe(out, row_set_text(rows, row, "host"));
+        buf_puts(out, " ");
+        cli_append_safe(out, row_set_text(rows, row, "subscriptionId"));
     }
 }
 

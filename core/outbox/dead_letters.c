@@ -20,7 +20,8 @@
 static const char check_sql[] = "SELECT outbox.check_dead_filter($1::jsonb, false)";
 
 static const char list_sql[] =
-    "SELECT x.event_id AS \"eventId\", x.destination, x.part, x.subscription, x.type,"
+    "SELECT x.event_id AS \"eventId\", x.destination, x.part, x.subscription,"
+    " x.subscription_id AS \"subscriptionId\", x.host, x.type,"
     " x.version, x.aggregate_type AS \"aggregateType\","
     " x.aggregate_id AS \"aggregateId\", x.occurred_at AS \"occurredAt\","
     " x.dead_at AS \"deadAt\", x.attempts, x.cause, x.last_error AS \"lastError\","

@@ -20,7 +20,8 @@
 
 /** At most `limit` dead letters in the order of the log, behind `after`, which is
  *  the `position` of the last row of the page before, or "". Columns: eventId,
- *  destination, part, subscription, type, version, aggregateType, aggregateId,
+ *  destination, part, subscription, subscriptionId and host (null where there is
+ *  none), type, version, aggregateType, aggregateId,
  *  occurredAt, deadAt, attempts, cause, lastError, position. */
 int dead_letters_list(const char *dsn, const char *filter, const char *after,
                       int64_t limit, struct row_set **ret,

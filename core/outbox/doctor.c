@@ -16,6 +16,8 @@
 #include "outbox/doctor_checks.h"
 #include "outbox/migrate.h"
 #include "outbox/query_conn.h"
+#include "outbox/secret_store.h"
+#include "webhooks/key_ring.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,7 +69,11 @@ static const struct {
     {"key_held_by", "postrider held list"},
     {"backing_off", "nothing: the next attempt is scheduled"},
     {"lease_unowned", "start postrider run"},
-    {"paused", "postrider resume DESTINATION"},
+    {"paused", "postrider resume DESTINATION, or make its subscription active"},
+    {"disabled",
+     "its subscription is disabled: make it paused, recover, make it active"},
+    {"pending_verification", "the handshake of its subscription is due"},
+    {"backfill", "nothing: the past of its subscription is being queued"},
     {"in_progress", "nothing: a relay works on it"},
     {"unknown", "this is a defect of Postrider: please report it with the log"},
 };
@@ -247,6 +253,46 @@ static void check_clock(struct examination *x)
         });
 }
 
+static void say_keys(struct examination *x, enum doctor_severity severity,
+                     const char *text, const char *advice)
+{
+    say(x, (struct doctor_finding){.severity = severity,
+                                   .check = "keys",
+                                   .subject = x->options->key_ring,
+                                   .text = text,
+                                   .advice = advice});
+}
+
+/* The ring is this host's: what a relay elsewhere reads may be another file. */
+static void check_keys(struct examination *x)
+{
+    RIDER_CLEANUP_PTR(key_ring_destroy) struct key_ring *ring = NULL;
+    RIDER_CLEANUP(buf_done) struct buf missing = buf_make(1024);
+    struct rider_error err = {.code = RIDER_OK, .text = ""};
+    char text[1200];
+
+    if (x->options->key_ring == NULL) {
+        return;
+    }
+    if (key_ring_read(x->options->key_ring, &ring, &err) != 0) {
+        say_keys(x, DOCTOR_CRITICAL, err.text,
+                 "without it no secret of a subscription can be read");
+        return;
+    }
+    if (secret_store_missing_keys(x->options->dsn, ring, &missing, &err) != 0) {
+        say_failure(x, "keys", &err);
+        return;
+    }
+    if (missing.len > 0) {
+        (void)snprintf(text, sizeof(text), "it lacks key %s, which stored secrets need",
+                       buf_text(&missing));
+        say_keys(x, DOCTOR_CRITICAL, text,
+                 "put the key back, or give those subscriptions new secrets");
+        return;
+    }
+    say_keys(x, DOCTOR_OK, "every stored secret has its key", "");
+}
+
 enum doctor_severity doctor_examine(const struct doctor_options *options,
                                     doctor_emit_fn *emit, void *arg)
 {
@@ -264,6 +310,7 @@ enum doctor_severity doctor_examine(const struct doctor_options *options,
     x.conn = conn;
     check_connection(&x);
     check_clock(&x);
+    check_keys(&x);
     for (const struct doctor_check *c = doctor_checks; c->name != NULL; c++) {
         if (PQstatus(conn) == CONNECTION_OK) {
             run_check(&x, c);

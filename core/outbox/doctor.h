@@ -34,6 +34,8 @@ struct doctor_options {
     bool is_relay;            /* the user of `dsn` is the one the relay runs as */
     const char *destinations; /* of the configuration, as a PostgreSQL array; NULL:
                                  not known */
+    const char *key_ring;     /* of the configuration; NULL: not known, or no
+                                 destination has subscriptions */
     int64_t retention_ms;     /* of the configuration; -1: not known */
     int64_t slow_ms;          /* what is older than this counts as slow */
 };

@@ -175,6 +175,43 @@ static const char held_sql[] =
     "  - p.slow_ms * interval '1 millisecond'"
     " ORDER BY k.waiting_since LIMIT 10) h ORDER BY h.waiting_since";
 
+/* One that fails is a matter of its endpoint; many at once are shown as a number. */
+static const char subscriptions_sql[] =
+    "SELECT 'warning' AS severity, x.destination || ' ' || x.id AS subject,"
+    " x.text || CASE WHEN x.waiting > 0 THEN format('; %s%s deliveries wait',"
+    "  LEAST(x.waiting, 1000), CASE WHEN x.waiting > 1000 THEN '+' ELSE '' END)"
+    "  ELSE '' END || CASE WHEN x.total > 10"
+    "  THEN format('; %s subscriptions in all', x.total) ELSE '' END AS text,"
+    " x.advice FROM (SELECT s.destination, s.id, w.waiting, count(*) OVER () AS total,"
+    "  CASE WHEN s.status <> 'active' THEN format('%s since %s%s', s.status,"
+    "    date_trunc('second', s.status_changed_at),"
+    "    COALESCE(', because of ' || s.status_reason, ''))"
+    "   ELSE format('%s has failed %s times since %s, cause %s: %s', s.host,"
+    "    h.consecutive_failures, date_trunc('second', h.failing_since),"
+    "    COALESCE(h.last_cause, 'unknown'), COALESCE(h.last_error, '-')) END AS text,"
+    "  CASE s.status WHEN 'active' THEN 'ask the owner of the endpoint; the relay goes"
+    " on trying' WHEN 'paused' THEN 'make it active when its owner is ready'"
+    "   WHEN 'disabled' THEN 'when the endpoint is well: make it paused, recover what"
+    " it missed, make it active' ELSE 'its handshake is due: POST"
+    " /webhooks/subscriptions/' || s.id || '/verify' END AS advice,"
+    "  row_number() OVER (ORDER BY h.failing_since NULLS LAST, s.subscription) AS nth "
+    " FROM outbox.subscription s CROSS JOIN p"
+    " LEFT JOIN outbox.subscription_health h ON h.subscription = s.subscription"
+    " LEFT JOIN outbox.lane l ON l.destination = s.destination AND l.part = 0"
+    " CROSS JOIN LATERAL (SELECT count(*) AS waiting FROM (SELECT FROM outbox.delivery "
+    "d"
+    "  WHERE d.lane = l.lane AND d.subscription = s.subscription"
+    "  AND d.state NOT IN ('DELIVERED', 'DISCARDED') AND d.state <> 'DEAD'"
+    "  LIMIT 1001) r) w"
+    " WHERE s.deleted_at IS NULL AND CASE s.status WHEN 'active'"
+    "   THEN h.consecutive_failures >= 3 AND h.failing_since < clock_timestamp()"
+    "    - p.slow_ms * interval '1 millisecond'"
+    "  WHEN 'disabled' THEN w.waiting > 0 OR s.missed_snap IS NOT NULL AND"
+    "    s.status_reason <> 'manual'"
+    "  ELSE w.waiting > 0 AND s.status_changed_at < clock_timestamp()"
+    "    - p.slow_ms * interval '1 millisecond' END) x "
+    "WHERE x.nth <= 10 ORDER BY x.nth";
+
 static const char dead_sql[] =
     "SELECT 'warning' AS severity, x.destination AS subject,"
     " format('%s dead letters with cause %s, the first since %s: %s', count(*),"
@@ -290,6 +327,7 @@ const struct doctor_check doctor_checks[] = {
     {"destinations", "every destination takes events", destinations_sql},
     {"deliveries", "nothing is tried again", deliveries_sql},
     {"held keys", "no key is held for long", held_sql},
+    {"subscriptions", "every one takes its deliveries", subscriptions_sql},
     {"dead letters", "there are none", dead_sql},
     {"backlog", "no lane is behind", backlog_sql},
     {"transactions", "none is open for long", transactions_sql},

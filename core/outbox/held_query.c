@@ -13,6 +13,7 @@
 
 static const char list_sql[] =
     "SELECT h.destination, h.part, h.subscription,"
+    " h.subscription_id AS \"subscriptionId\", h.host,"
     " h.aggregate_type AS \"aggregateType\", h.aggregate_id AS \"aggregateId\","
     " h.waiting, h.waiting_since AS \"waitingSince\", h.held_by AS \"heldBy\","
     " h.holder_type AS \"holderType\", h.holder_state AS \"holderState\", h.cause,"

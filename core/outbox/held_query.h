@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Longest waiting first. Columns: destination, part, subscription, aggregateType,
+/** Longest waiting first. Columns: destination, part, subscription,
+ *  subscriptionId and host (null where there is none), aggregateType,
  *  aggregateId, waiting (events), waitingSince, heldBy, holderType, holderState,
  *  cause, lastError, attempts, nextAttempt. */
 int held_query_list(const char *dsn, const char *filter, int64_t limit,

@@ -36,7 +36,9 @@ static const char groups_sql[] =
     "FROM s GROUP BY 1, 2, 3 ORDER BY min(s.since), 1, 2";
 
 static const char events_sql[] =
-    "SELECT s.destination, s.part, s.subscription, s.event_id AS \"eventId\", s.type,"
+    "SELECT s.destination, s.part, s.subscription,"
+    " s.subscription_id AS \"subscriptionId\", s.host, s.event_id AS \"eventId\", "
+    "s.type,"
     " s.key, s.state, s.cause, s.since, s.attempts,"
     " s.next_attempt AS \"nextAttempt\", s.last_error AS \"lastError\" " PICKED
     "ORDER BY s.since, s.seq, s.destination LIMIT $4::bigint";

@@ -27,7 +27,8 @@ struct stuck_filter {
 int stuck_groups(const char *dsn, const struct stuck_filter *filter,
                  struct row_set **ret, struct rider_error *err) RIDER_MUST_CHECK;
 
-/** At most `limit` events. Columns: destination, part, subscription, eventId, type,
+/** At most `limit` events. Columns: destination, part, subscription,
+ *  subscriptionId and host (null where there is none), eventId, type,
  *  key, state, cause, since, attempts, nextAttempt, lastError. */
 int stuck_events(const char *dsn, const struct stuck_filter *filter, int64_t limit,
                  struct row_set **ret, struct rider_error *err) RIDER_MUST_CHECK;

@@ -18,7 +18,8 @@ static const char event_sql[] =
     "FROM outbox.event e WHERE e.event_id = $1::uuid";
 
 static const char places_sql[] =
-    "SELECT t.destination, t.part, t.subscription, t.state, t.cause, t.attempts,"
+    "SELECT t.destination, t.part, t.subscription,"
+    " t.subscription_id AS \"subscriptionId\", t.host, t.state, t.cause, t.attempts,"
     " t.since, t.next_attempt_at AS \"nextAttempt\", t.last_error AS \"lastError\","
     " NOT t.has_row AS \"byCursor\", t.lane_state AS \"laneState\","
     " t.lane_owner AS \"laneOwner\", t.lane_cause AS \"laneCause\","

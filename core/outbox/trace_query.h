@@ -13,7 +13,7 @@
 
 /** ret_event, one row: eventId, seq, type, version, aggregateType, aggregateId,
  *  occurredAt, ageMs. ret_places, one row a lane and subscription: destination, part,
- *  subscription, state, cause, attempts, since, nextAttempt, lastError, byCursor
+ *  subscription, subscriptionId, host, state, cause, attempts, since, nextAttempt, lastError, byCursor
  *  (no row of its own: the cursor alone says so), laneState, laneOwner, laneCause,
  *  laneSettledSeq, laneSentSeq (both of the window that is open).
  *  RIDER_E_CONFIG: not a UUID; RIDER_E_NOT_FOUND: not committed, or retired. */

@@ -11,7 +11,9 @@ import subprocess
 import pytest
 
 from harness import ports
+from harness.api import partners
 from harness.relay import run
+from harness.secrets import KeyRing
 from harness.sinks import wait_settled
 from harness.wait import wait_until
 
@@ -301,3 +303,40 @@ def test_trace_tells_each_destination_apart(db, doctor, relay_of, file, hook):
 def test_trace_of_nothing(db, doctor, event, status, text):
     done = run(doctor.binary, "trace", event, "--dsn", db.dsn)
     assert done.returncode == status and text in done.stderr
+
+
+# Subscriptions -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def ring(build, postrider, tmp_path):
+    return KeyRing(build, postrider, tmp_path)
+
+
+def test_subscriptions_that_do_not_take_their_deliveries(db, doctor, relay_of, ring):
+    relay = relay_of([partners()], webhooks={"key_ring": ring.path})
+    for status in ("active", "paused", "disabled", "pending_verification"):
+        ring.subscribe(db, "https://a.example/SECRET", uid=status, status="paused")
+    publish(db)
+    wait_until(lambda: db.value("SELECT count(*) FROM outbox.delivery") == 4, "all are queued")
+    db.run("UPDATE outbox.subscription SET status = uid, status_changed_at = now() - interval '1 hour',"
+           " status_reason = CASE uid WHEN 'disabled' THEN 'failure_rate' END WHERE uid <> 'active'")
+    db.run("INSERT INTO outbox.subscription_health (subscription, consecutive_failures, failing_since, last_cause)"
+           " SELECT subscription, 7, now() - interval '1 hour', 'timeout' FROM outbox.subscription WHERE uid = 'active'")
+    db.run("UPDATE outbox.subscription SET status = 'active' WHERE uid = 'active'")
+    args = config(relay)
+    doctor.waits_for("subscriptions", "a.example has failed", "cause timeout", severity="warning", args=args)
+    doctor.waits_for("subscriptions", "paused since", "1 deliveries wait", severity="warning", args=args)
+    doctor.waits_for("subscriptions", "disabled since", "failure_rate", "recover", severity="warning", args=args)
+    doctor.waits_for("subscriptions", "pending_verification", "/verify", severity="warning", args=args)
+    assert "SECRET" not in json.dumps(doctor.report(*args))
+
+
+def test_a_key_that_is_missing(db, doctor, relay_of, ring):
+    relay = relay_of([partners()], webhooks={"key_ring": ring.path})
+    ring.subscribe(db, "https://a.example/", status="paused")
+    found = [f for f in doctor.report(*config(relay))["findings"] if f["check"] == "keys"]
+    assert [(f["severity"], f["text"]) for f in found] == [("ok", "every stored secret has its key")]
+    db.run("UPDATE outbox.subscription_secret SET key_number = 77")
+    doctor.waits_for("keys", "lacks key 77", "put the key back", args=config(relay))
+    os.unlink(ring.path)
+    doctor.waits_for("keys", "keys", args=config(relay))
