@@ -13,6 +13,7 @@ import time
 import pytest
 
 from harness.api import ApiClient, Endpoint, agree, partners
+from harness.receiver import verify
 from harness.secrets import KeyRing
 from harness.wait import wait_until
 
@@ -434,6 +435,10 @@ def test_rotation(api, made, db, endpoint, ring):
     db.run("SELECT outbox.publish('order.paid', 'k', '{}', 'order')")
     wait_until(lambda: len(endpoint.at()) == 1, "delivered")
     assert endpoint.verified(given) and endpoint.verified(sub["secret"])
+    api("POST", at(sub, "/test"))
+    for headers, body in endpoint.at():  # of a delivery and of a test
+        first = {**headers, "webhook-signature": headers["webhook-signature"].split(" ")[0]}
+        assert verify(given, first, body), "the new secret signs first"
     fresh = api("POST", at(sub, "/secret/rotate"), {"overlap_seconds": 0})
     assert fresh.body["previous_secret_expires_at"] is None
     assert [s["key_id"] for s in api("GET", at(sub)).body["secrets"]] == [fresh.body["key_id"]]
@@ -490,6 +495,7 @@ def test_the_handshake(api, made, db, endpoint):
 
 @pytest.mark.parametrize("answer", [
     lambda h, b: (200, b""), lambda h, b: (204, b""), lambda h, b: (200, b'{"challenge":"chl_x"}'),
+    lambda h, b: (200, b'{"challenge":"chl_' + b"0" * 32 + b'"}'),
     lambda h, b: (200, b"{"), lambda h, b: (200, json.dumps({"challenge": [json.loads(b)["challenge"]]}).encode()),
     lambda h, b: (403, json.dumps({"challenge": json.loads(b)["challenge"]}).encode())])
 def test_who_does_not_agree_gets_nothing(api, made, endpoint, answer):

@@ -4,7 +4,6 @@
 import os
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -111,11 +110,13 @@ def conflicts(api, one: str, endpoint) -> None:
     for _ in range(9):
         api("POST", path + "/secret/rotate", {})
     assert api("POST", path + "/secret/rotate", {}).status == 409
-    endpoint.answers["/hook"] = lambda h, b: (time.sleep(1.5), (204, b""))[1]
+    arrived, done = threading.Event(), threading.Event()
+    endpoint.answers["/hook"] = lambda h, b: (arrived.set(), done.wait(10), (204, b""))[2]
     slow = threading.Thread(target=lambda: api("POST", path + "/test", {}, idempotency_key="slow"))
     slow.start()
-    time.sleep(0.5)
+    assert arrived.wait(20)
     assert api("POST", path + "/test", {}, idempotency_key="slow").status == 409
+    done.set()
     slow.join()
     assert api("POST", path + "/test", {}, idempotency_key="slow").headers["idempotency-replayed"] == "true"
     assert api("PATCH", path, {"status": "disabled"}, if_match="*").body["status_reason"] == "manual"
