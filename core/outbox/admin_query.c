@@ -33,7 +33,8 @@ static const char meta_sql[] = "SELECT m.schema_version, m.strict_types::int,"
                                " (m.system_identifier = c.system_identifier)::int "
                                "FROM outbox.meta m, pg_catalog.pg_control_system() c";
 
-/* $1 is the cap: what is behind the cursor is read up to one row more. */
+/* $1 is the cap: what is behind the cursor is read up to one row more. Of open rows the
+ * first of the log stand for all: later ones are hardly older. */
 static const char lanes_sql[] =
     "SELECT l.lane, l.destination, l.part, l.state,"
     " CASE WHEN v.valid THEN l.owner ELSE '' END, COALESCE(l.cause, ''),"
@@ -59,10 +60,10 @@ static const char lanes_sql[] =
     "   AND e.seq <= l.win_seq) IS NOT TRUE"
     "  LIMIT $1::bigint + 1) x) b "
     "CROSS JOIN LATERAL ("
-    " SELECT min(e.occurred_at) AS oldest"
-    " FROM outbox.delivery d JOIN outbox.event e ON e.seq = d.seq"
-    " WHERE d.lane = l.lane"
-    " AND d.state NOT IN ('DELIVERED', 'DISCARDED') AND d.state <> 'DEAD') p "
+    " SELECT min(e.occurred_at) AS oldest FROM ("
+    "  SELECT d.seq FROM outbox.delivery d WHERE d.lane = l.lane"
+    "  AND d.state NOT IN ('DELIVERED', 'DISCARDED') AND d.state <> 'DEAD'"
+    "  ORDER BY d.seq LIMIT 1000) o JOIN outbox.event e ON e.seq = o.seq) p "
     "ORDER BY l.destination, l.part";
 
 static const char deliveries_sql[] =

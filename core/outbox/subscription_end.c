@@ -75,14 +75,13 @@ static const char lane_sql[] =
     " ON l.destination = s.destination WHERE s.id = $1 "
     "ORDER BY l.lane FOR NO KEY UPDATE OF l";
 
+/* Its operations are not touched: who works on one holds it and waits for the lane. They
+ * find the mark, and end. */
 static const char mark_sql[] =
     "WITH gone AS (UPDATE outbox.subscription s SET deleted_at = clock_timestamp(),"
     "  updated_at = clock_timestamp(), version = s.version + 1"
     " WHERE s.id = $1 AND s.deleted_at IS NULL"
-    "  AND ($2::bigint = 0 OR s.version = $2::bigint) RETURNING s.subscription),"
-    "stopped AS (UPDATE outbox.operation o SET state = 'cancelled',"
-    "  finished_at = clock_timestamp() FROM gone g"
-    " WHERE o.subscription = g.subscription AND o.state = 'running') "
+    "  AND ($2::bigint = 0 OR s.version = $2::bigint) RETURNING s.subscription) "
     "SELECT (SELECT count(*) FROM gone) AS gone,"
     " (SELECT count(*) FROM outbox.subscription s"
     "  WHERE s.id = $1 AND s.deleted_at IS NULL) AS was";
