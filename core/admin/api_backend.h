@@ -23,6 +23,7 @@ struct api_backend {
     const struct prober *prober;     /* NULL: nothing can be tried */
     const char *const *destinations; /* those with subscriptions */
     size_t n_destinations;
+    const char *const *hosts; /* see host_check.h; ends with NULL, or NULL */
     void *owner;
     void (*destroy)(void *owner); /* NULL: nothing to end */
 };

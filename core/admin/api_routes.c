@@ -44,7 +44,6 @@ struct api {
     struct api_auth *auth;
     struct http_server *server;
     char *listen;
-    char **hosts;
     pthread_mutex_t lock; /* guards shared and its refs, refusals, running */
     pthread_cond_t ended; /* running became less */
     size_t running;
@@ -134,6 +133,46 @@ static bool is_public(const struct api_match *match)
     return match->route != NULL && match->route->scope == 0;
 }
 
+static void end_backend(const struct api_backend *backend)
+{
+    if (backend->destroy != NULL) {
+        backend->destroy(backend->owner);
+    }
+}
+
+static struct shared_backend *take_backend(struct api *api)
+{
+    (void)pthread_mutex_lock(&api->lock);
+    struct shared_backend *shared = api->shared;
+    shared->refs++;
+    (void)pthread_mutex_unlock(&api->lock);
+    return shared;
+}
+
+static void drop_backend(struct api *api, struct shared_backend *shared)
+{
+    if (shared == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&api->lock);
+    bool last = --shared->refs == 0;
+    (void)pthread_mutex_unlock(&api->lock);
+    if (last) {
+        end_backend(&shared->backend);
+        free(shared);
+    }
+}
+
+static bool is_ours(struct api *api, const struct http_request *req)
+{
+    struct shared_backend *shared = take_backend(api);
+    bool ours = host_check(http_request_header(req, "Host"), api->listen,
+                           shared->backend.hosts);
+
+    drop_backend(api, shared);
+    return ours;
+}
+
 /* The rules in their order; false when `res` is the answer. */
 static bool check(struct api *api, const struct http_request *req, const char *id,
                   struct api_match *match, struct api_principal *who,
@@ -141,8 +180,7 @@ static bool check(struct api *api, const struct http_request *req, const char *i
 {
     char detail[64];
 
-    if (!host_check(http_request_header(req, "Host"), api->listen,
-                    (const char *const *)api->hosts)) {
+    if (!is_ours(api, req)) {
         refuse(res, id, "foreign-host", "the Host header names another server");
         return false;
     }
@@ -186,36 +224,6 @@ static bool admit(void *arg, const struct http_request *req, struct http_respons
 }
 
 /* ---- answering ------------------------------------------------------------------- */
-
-static void end_backend(const struct api_backend *backend)
-{
-    if (backend->destroy != NULL) {
-        backend->destroy(backend->owner);
-    }
-}
-
-static struct shared_backend *take_backend(struct api *api)
-{
-    (void)pthread_mutex_lock(&api->lock);
-    struct shared_backend *shared = api->shared;
-    shared->refs++;
-    (void)pthread_mutex_unlock(&api->lock);
-    return shared;
-}
-
-static void drop_backend(struct api *api, struct shared_backend *shared)
-{
-    if (shared == NULL) {
-        return;
-    }
-    (void)pthread_mutex_lock(&api->lock);
-    bool last = --shared->refs == 0;
-    (void)pthread_mutex_unlock(&api->lock);
-    if (last) {
-        end_backend(&shared->backend);
-        free(shared);
-    }
-}
 
 static void fail(struct api_call *call, const struct rider_error *err)
 {
@@ -345,28 +353,6 @@ int api_set_backend(struct api *api, const struct api_backend *backend,
     return 0;
 }
 
-static int copy_hosts(struct api *api, const struct api_options *options,
-                      struct rider_error *err)
-{
-    const char *const *hosts = options->hosts;
-    size_t n = 0;
-
-    while (hosts != NULL && hosts[n] != NULL) {
-        n++;
-    }
-    api->listen = strdup(options->listen);
-    api->hosts = calloc(n + 1, sizeof(char *));
-    for (size_t i = 0; api->hosts != NULL && i < n; i++) {
-        api->hosts[i] = strdup(hosts[i]);
-        if (api->hosts[i] == NULL) {
-            return rider_fail(err, RIDER_E_NOMEM, "out of memory");
-        }
-    }
-    return api->hosts == NULL || api->listen == NULL
-               ? rider_fail(err, RIDER_E_NOMEM, "out of memory")
-               : 0;
-}
-
 static int listen_on(struct api *api, const struct api_options *options,
                      struct rider_error *err)
 {
@@ -398,8 +384,9 @@ int api_start(const struct api_options *options, struct api **ret,
     (void)pthread_mutex_init(&api->lock, NULL);
     (void)pthread_cond_init(&api->ended, NULL);
     int rc = api_set_backend(api, &options->backend, err);
-    if (rc == 0) {
-        rc = copy_hosts(api, options, err);
+    api->listen = strdup(options->listen);
+    if (rc == 0 && api->listen == NULL) {
+        rc = rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     if (rc == 0) {
         rc = api_auth_create(options->token_file, &api->auth, err);
@@ -430,10 +417,6 @@ void api_stop(struct api *api)
     drop_backend(api, api->shared);
     (void)pthread_cond_destroy(&api->ended);
     (void)pthread_mutex_destroy(&api->lock);
-    for (size_t i = 0; api->hosts != NULL && api->hosts[i] != NULL; i++) {
-        free(api->hosts[i]);
-    }
-    free(api->hosts);
     free(api->listen);
     free(api);
 }

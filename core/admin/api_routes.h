@@ -17,7 +17,6 @@ struct api;
 struct api_options {
     const char *listen;         /* see listen_address.h; copied */
     const char *token_file;     /* see api_auth.h; copied */
-    const char *const *hosts;   /* see host_check.h; ends with NULL, or NULL; copied */
     struct api_backend backend; /* taken over, also on failure */
 };
 

@@ -83,6 +83,7 @@ int backend_make(struct configuration *configuration, struct plugin_registry *re
         .prober = &b->prober,
         .destinations = b->destinations,
         .n_destinations = b->n_destinations,
+        .hosts = configuration->settings->api.hosts,
         .owner = b,
         .destroy = destroy,
     };

@@ -146,8 +146,7 @@ static int start_api(struct daemon *d, struct rider_error *err)
 {
     const struct settings *s = d->configuration->settings;
     struct api_options options = {.listen = s->api.listen,
-                                  .token_file = s->api.token_file,
-                                  .hosts = s->api.hosts};
+                                  .token_file = s->api.token_file};
 
     if (options.listen == NULL) {
         return 0;

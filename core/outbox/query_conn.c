@@ -22,6 +22,7 @@ static const char begin_write[] =
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
     "SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC';"
     "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';"
+    "SET LOCAL idle_in_transaction_session_timeout = '60s';"
     "SET LOCAL statement_timeout = '30s'";
 
 static int explain(int code, struct rider_error *err)

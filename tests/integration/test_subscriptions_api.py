@@ -615,3 +615,22 @@ def test_a_reload_keeps_the_api(api, made, endpoint):
     api.relay.hup()
     wait_until(lambda: api("GET", "/webhooks/keys").body["keys"], "the new key is shown")
     assert api("POST", at(sub, "/test")).body["status"] == "delivered"
+    assert api("GET", at(sub), host="api.example").code == "foreign-host"
+    api.relay.config["api"]["hosts"] = ["api.example"]
+    api.relay.write_config()
+    api.relay.hup()
+    wait_until(lambda: api("GET", at(sub), host="api.example:443").status == 200, "the new name is known")
+
+
+def test_a_destination_holds_so_many_and_no_more(api, made, db):
+    sub = made()
+    db.run("INSERT INTO outbox.subscription (destination, url, status)"
+           " SELECT 'partners', 'https://a.example/' || i, 'paused' FROM generate_series(2, 100000) i")
+    answer = api("POST", BASE, {"url": "https://a.example/"})
+    assert (answer.status, answer.code) == (409, "limit-reached")
+    begin = time.monotonic()
+    assert len(api("GET", BASE + "?limit=250").body["data"]) == 250
+    assert api("GET", at(sub)).status == 200
+    assert time.monotonic() - begin < 2
+    assert api("DELETE", at(sub)).status == 204
+    made()
