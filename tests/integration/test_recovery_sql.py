@@ -137,6 +137,16 @@ def test_what_dies_again_is_not_recovered_for_ever(lane):
     assert lane.progress(op)["failed"] == 1 and lane.states(one) == {seq: "DEAD"}
 
 
+def test_what_dies_after_it_began_is_not_part_of_it(lane):
+    one = lane.subscribe()
+    [before] = dead(lane, one, "a")
+    lane.recover(one, "failed")
+    lane.db.run("UPDATE outbox.operation SET last_seq = 1000")
+    [after] = dead(lane, one, "b")
+    lane.work()
+    assert lane.states(one) == {before: "PENDING", after: "DEAD"}
+
+
 def test_a_range_and_types_narrow_a_recovery(lane):
     one = lane.subscribe()
     lane.db.run("SELECT outbox.publish('order.paid', 'old', '1', occurred_at => now() - interval '2 days')")
@@ -205,6 +215,20 @@ def test_what_passed_while_it_was_disabled_is_found(lane):
     assert lane.db.run("SELECT missed_snap FROM outbox.subscription") == [(None,)]
     assert lane.recover(one, dry_run=True)["missed"] == 0
     assert set(lane.db.run("SELECT trigger FROM outbox.attempt")) == {("schedule",)}
+
+
+def test_without_a_range_nothing_from_before_is_found(lane):
+    lane.publish("a")
+    lane.expand_all()
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    missed = lane.publish("b")
+    lane.expand_all()
+    lane.set_status(one, "active")
+    assert lane.recover(one, "all", dry_run=True)["missed"] == 1
+    lane.recover(one, "all")
+    lane.work()
+    assert list(lane.states(one)) == [missed]
 
 
 def test_an_older_event_goes_before_newer_ones_that_wait(lane):
@@ -497,6 +521,33 @@ def test_only_the_host_of_a_url_is_shown(lane, url, host):
 
 # Another cluster --------------------------------------------------------------------------------
 
+def move(lane) -> None:
+    """As if the outbox came from a cluster whose counter was far higher."""
+    lane.db.run("UPDATE outbox.event SET xid = (xid::text::bigint + 9000000)::text::xid8")
+    shift = ("(SELECT (pg_snapshot_xmin({0})::text::bigint + 9000000 || ':' ||"
+             " pg_snapshot_xmax({0})::text::bigint + 9000000 || ':')::pg_snapshot)")
+    lane.db.run(f"UPDATE outbox.lane SET snap = {shift.format('snap')}")
+    lane.db.run(f"UPDATE outbox.subscription SET start_snap = {shift.format('start_snap')},"
+                f" missed_snap = {shift.format('missed_snap')}")
+    lane.db.run("UPDATE outbox.meta SET system_identifier = 1")
+
+
+def test_what_is_missed_after_a_restore_is_found_too(lane):
+    off = lane.subscribe()
+    lane.publish("a")
+    lane.expand_all()
+    lane.set_status(off, "disabled")
+    move(lane)
+    lane.db.run("SELECT FROM outbox.rebase()")
+    lane.token = lane.db.value("SELECT token FROM outbox.lane")
+    missed = lane.publish("b")
+    lane.expand_all()
+    lane.set_status(off, "active")
+    lane.recover(off, "missed")
+    lane.work()
+    assert list(lane.states(off))[1:] == [missed]
+
+
 def test_a_restore_into_another_cluster_keeps_what_was_missed(lane):
     one, off = lane.subscribe(), lane.subscribe()
     lane.publish("a")
@@ -505,14 +556,7 @@ def test_a_restore_into_another_cluster_keeps_what_was_missed(lane):
     missed = lane.publish("b")
     lane.expand_all()
     waiting = lane.publish("c")
-    # As if the counter of the old cluster had been far higher.
-    lane.db.run("UPDATE outbox.event SET xid = (xid::text::bigint + 9000000)::text::xid8")
-    shift = ("(SELECT (pg_snapshot_xmin({0})::text::bigint + 9000000 || ':' ||"
-             " pg_snapshot_xmax({0})::text::bigint + 9000000 || ':')::pg_snapshot)")
-    lane.db.run(f"UPDATE outbox.lane SET snap = {shift.format('snap')}")
-    lane.db.run(f"UPDATE outbox.subscription SET start_snap = {shift.format('start_snap')},"
-                f" missed_snap = {shift.format('missed_snap')}")
-    lane.db.run("UPDATE outbox.meta SET system_identifier = 1")
+    move(lane)
     assert lane.db.run("SELECT undelivered FROM outbox.rebase()") == [(1,)]
     lane.token = lane.db.value("SELECT token FROM outbox.lane")
     assert lane.tidy()
