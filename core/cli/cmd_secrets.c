@@ -417,9 +417,9 @@ const struct cli_command cmd_secrets = {
         "It\n"
         "may be killed and run again at any time, while relays run; exit status 65 "
         "means\n"
-        "that some could not be decrypted and were left as they are. Both need the "
-        "rights\n"
-        "of outbox_relay.\n"
+        "that some could not be decrypted and were left as they are. rewrap needs "
+        "the\n"
+        "rights of outbox_relay; status does with those of outbox_api.\n"
         "\n"
         "new-key prints a line for the ring, with the next number; new-signing-key "
         "prints a\n"
@@ -429,7 +429,7 @@ const struct cli_command cmd_secrets = {
         "relay;\n"
         "take the \"current\" line out, reload every relay; rewrap; when status says\n"
         "\"not needed\", take the old line out.",
-    .examples = "  (umask 077; postrider secrets new-key > /etc/postrider/keys)\n"
+    .examples = "  (umask 077; postrider secrets new-key >> /etc/postrider/keys)\n"
                 "  postrider secrets new-key -c postrider.yaml >> /etc/postrider/keys\n"
                 "  postrider secrets status -c postrider.yaml\n"
                 "  postrider secrets rewrap -c postrider.yaml --dry-run\n",

@@ -215,9 +215,9 @@ static const struct rider_option api_rows[] = {
     {.name = "token_file",
      .type = RIDER_STRING,
      .offset = RIDER_FIELD(struct api_settings, token_file, const char *),
-     .help = "Who may use the API: a line for each principal with its name, its scope "
-             "(\"read\" or \"read,write\") and the SHA-256 of its token in hex. Read "
-             "again when it changes."},
+     .help = "Who may use the API: a line for each principal with its name, its scopes "
+             "(read, write, webhooks.read, webhooks.write, with commas between them) "
+             "and the SHA-256 of its token in hex. Read again when it changes."},
     {.name = "hosts",
      .type = OPTION_TEXTS,
      .offset = RIDER_FIELD(struct api_settings, hosts, const char *const *),
@@ -329,7 +329,7 @@ static const struct section ops = {
 };
 static const struct section api = {
     .name = "api",
-    .help = "The HTTP API: status, stuck events, dead letters.",
+    .help = "The HTTP API: status, stuck events, dead letters, webhook subscriptions.",
     .keys = KEYS(api_rows, struct api_settings, NULL),
 };
 static const struct section webhooks = {

@@ -473,9 +473,13 @@ static void test_without_lookup(void **state)
 static void test_shipped_files(void **state)
 {
     static const char *const files[] = {
-        "postrider.yaml",        "examples/stdout.yaml",
-        "examples/webhook.yaml", "examples/rabbitmq.yaml",
-        "examples/kafka.yaml",   "examples/kafka-debezium.yaml",
+        "postrider.yaml",
+        "examples/stdout.yaml",
+        "examples/webhook.yaml",
+        "examples/rabbitmq.yaml",
+        "examples/kafka.yaml",
+        "examples/kafka-debezium.yaml",
+        "examples/subscriptions.yaml",
     };
     char any[] = "any";
     (void)state;
