@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deliveries that go again: by hand, what failed, what was missed, the past of a new subscription."""
 
+import contextlib
 import threading
 
 import psycopg2
 import pytest
 
 from harness.expander import Expander
+from harness.wait import wait_until
 
 
 @pytest.fixture
@@ -426,6 +428,60 @@ def test_retention_takes_deliveries_and_attempts_with_their_event(lane):
     assert lane.db.run("SELECT DISTINCT seq FROM outbox.delivery") == [(second,)]
     assert lane.db.run("SELECT DISTINCT seq FROM outbox.attempt WHERE seq IS NOT NULL") == [(second,)]
     assert lane.db.value("SELECT count(*) FROM outbox.attempt WHERE seq IS NULL AND trigger = 'test'") == 0
+
+
+def retention_beside(lane, sql: str, *args, role: str = "outbox_relay") -> list[tuple]:
+    """Calls `sql` and, before that commits, retention; returns what it answered, once retention has ended, too."""
+    deleted = []
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        cursor.execute(sql, args)
+        answer = cursor.fetchall()
+        thread = threading.Thread(target=lambda: deleted.append(lane.call("SELECT outbox.retire('0')")[0][0]))
+        thread.start()
+        wait_until(lambda: deleted or lane.db.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+            "retention ends or waits", 10)
+        c.commit()
+        thread.join()
+    assert deleted == [0]
+    return answer
+
+
+def test_retention_leaves_what_an_operation_makes_rows_of(lane):
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    old = lane.publish()
+    lane.expand_all()
+    lane.set_status(one, "active")
+    lane.recover(one, "missed")
+    retention_beside(lane, "SELECT outbox.run_operation()")
+    assert lane.db.run("SELECT seq FROM outbox.event") == [(old,)]
+    assert lane.drain(one) == [old]
+
+
+def test_retention_leaves_what_is_redelivered(lane):
+    one = lane.subscribe()
+    old = lane.publish()
+    lane.expand_all()
+    lane.end(one, old)
+    assert retention_beside(lane, "SELECT * FROM outbox.redeliver(%s, %s, %s)", lane.lane, old, one,
+                            role="outbox_api") == [(None, "PENDING")]
+    assert lane.drain(one) == [old]
+
+
+def test_a_row_whose_event_is_gone_holds_its_key_no_longer(lane):
+    one = lane.subscribe()
+    orphan, gone, waiting = (lane.publish() for _ in range(3))
+    lane.expand_all()
+    lane.db.run("DELETE FROM outbox.event WHERE seq <= %s", gone)
+    assert lane.states(one) == {orphan: "PENDING", gone: "HELD", waiting: "HELD"}
+    lane.tidy()
+    assert lane.states(one) == {orphan: "DISCARDED", gone: "DISCARDED", waiting: "PENDING"}
+    assert lane.db.run("SELECT DISTINCT cause FROM outbox.delivery WHERE state = 'DISCARDED'") == [("cancelled",)]
+    lane.db.run("DELETE FROM outbox.event")
+    lane.tidy()
+    assert lane.pending(one) == []
 
 
 def test_secrets_and_answers_end(lane):

@@ -334,6 +334,10 @@ BEGIN
   IF seqs IS NOT NULL THEN
     PERFORM FROM outbox.expand_events(l, seqs, 'rebased');
   END IF;
+  -- A row older than the log can never end, and would block its key: its event is gone.
+  UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
+  WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
+    AND d.seq < (SELECT COALESCE(min(e.seq), 9223372036854775807) FROM outbox.event e);
   UPDATE outbox.delivery d
   SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
       updated_at = clock_timestamp()
