@@ -266,32 +266,62 @@ static int prepare(struct api_call *call, struct json_tree *body, struct creatio
     return rc;
 }
 
+/* Whether it was done before: asked without holding anything, for what comes next may
+ * wait for a resolver. */
+static int ask_first(struct api_call *call, bool *ret_answered, struct buf *out,
+                     struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    struct api_idempotent idempotent;
+
+    *ret_answered = false;
+    if (http_request_header(call->req, "Idempotency-Key") == NULL) {
+        return 0;
+    }
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+    if (rc == 0) {
+        rc = api_idempotent_begin(call, tx, &idempotent, ret_answered, out, err);
+    }
+    /* The key is let go here, not when the server notices that the client has left. */
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
+/* The transaction, which holds the lane: everything slow has been done. */
+static int write_creation(struct api_call *call, struct creation *c, struct buf *out,
+                          struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    struct api_idempotent idempotent;
+    bool answered = false;
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = api_idempotent_begin(call, tx, &idempotent, &answered, out, err);
+    }
+    if (rc == 0 && !answered) {
+        rc = insert(call, tx, c, out, err);
+    }
+    if (rc == 0 && !answered) {
+        rc = api_idempotent_keep(call, tx, &idempotent, out, err);
+    }
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
 static int create(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     struct creation c = {.row = buf_make(4 << 20)};
-    struct api_idempotent idempotent;
     bool answered = false;
     int rc = api_body_read(call, API_JSON, false, &body, err);
 
     if (rc == 0) {
-        rc = outbox_tx_begin(call->dsn, &tx, err);
-    }
-    if (rc == 0) {
-        rc = api_idempotent_begin(call, tx, &idempotent, &answered, out, err);
+        rc = ask_first(call, &answered, out, err);
     }
     if (rc == 0 && !answered) {
         rc = prepare(call, body, &c, err);
     }
     if (rc == 0 && !answered) {
-        rc = insert(call, tx, &c, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = api_idempotent_keep(call, tx, &idempotent, out, err);
-    }
-    if (rc == 0) {
-        rc = outbox_tx_commit(tx, err);
+        rc = write_creation(call, &c, out, err);
     }
     webhook_secret_clear(&c.secret);
     buf_done(&c.row);

@@ -63,6 +63,12 @@ static const char list_sql[] = SHOWN
     " r.rate_per_second, r.burst, r.timeout_ms, r.signatures, r.ca_ref, r.cert_ref," \
     " r.keep_responses, r.disable_after_s"
 
+/* A lane that expanded an event after start_snap was taken and before the row is
+ * committed would not have seen the row, and nobody would ever look there again. */
+static const char hold_lane_sql[] =
+    "SELECT l.lane FROM outbox.lane l WHERE l.destination = $1::json->>'destination' "
+    "ORDER BY l.lane FOR NO KEY UPDATE";
+
 /* $2 when the past begins, or NULL; $3 whether there is any to be expanded. */
 static const char insert_sql[] =
     "INSERT INTO outbox.subscription (id, destination, status, start_from, start_at,"
@@ -244,12 +250,16 @@ static int insert_backfill(struct outbox_tx *tx, const char *subscription,
 int subscription_insert(struct outbox_tx *tx, struct subscription_new *s,
                         struct rider_error *err)
 {
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *lanes = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     bool past_wanted = s->beginning || s->since != NULL || s->from_event != NULL;
     struct past past;
     char max[24];
     int rc = find_past(tx, s, &past, err);
 
+    if (rc == 0) {
+        rc = outbox_tx_rows(tx, hold_lane_sql, 1, &s->row, &lanes, err);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -48,6 +48,7 @@ int subscription_unknown_types(const char *dsn, const char *types, struct row_se
                                struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Adds a row, and the operation that expands its past unless start_from is "now".
+ *  Holds the lane of the destination until the transaction ends, so end it soon.
  *  RIDER_E_CONFIG with *ret_taken: the uid is another's; RIDER_E_NOT_FOUND: start_from
  *  names an event that is not there; *ret_full: there are SUBSCRIPTIONS_MAX. */
 struct subscription_new {

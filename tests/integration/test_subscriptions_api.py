@@ -2,6 +2,7 @@
 """Subscriptions by the HTTP API: what is kept, what is refused and where the mistake is, what is sent."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -594,6 +595,26 @@ def test_the_past_is_asked_for(api, made, db):
         ("backfill", "missed", False, 0), ("backfill", "missed", True, None), ("backfill", "missed", False, 3),
         ("backfill", "missed", False, 4)]
     assert db.value("SELECT count(*) FROM outbox.subscription WHERE start_from::text = '\"now\"'") == 1
+
+
+def test_what_comes_while_it_is_made_is_not_lost(api, made, db, endpoint):
+    """The row is written but not committed while the lane wants to expand an event."""
+    made(url=endpoint.url("/other"))
+    answers: list = []
+    new = threading.Thread(target=lambda: answers.append(
+        api("POST", BASE, {"url": endpoint.url(), "start_from": "beginning"})))
+    with contextlib.closing(db.connect()) as blocker:
+        blocker.cursor().execute("LOCK TABLE outbox.audit IN SHARE MODE")  # the POST stands still behind its INSERT
+        new.start()
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_locks WHERE relation = 'outbox.audit'::regclass"
+                                    " AND NOT granted"), "the POST waits")
+        db.run("SELECT outbox.publish('order.paid', 'k', '{}', 'order')")
+        time.sleep(1.5)  # ample for the lane to pass the event, if nothing keeps it
+        blocker.rollback()
+    new.join()
+    assert answers[0].status == 201, answers
+    wait_until(lambda: len(endpoint.at("/other")) == 1, "the other one gets it")
+    wait_until(lambda: len(endpoint.at()) == 1, "the new one gets it too")
 
 
 def test_public_keys(api, relay_of, tmp_path, ring):
