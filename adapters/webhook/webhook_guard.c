@@ -4,7 +4,7 @@
  *
  * Reads the host's interface addresses, which change while the daemon runs, and
  * opens the socket for the very address that was judged. If the interfaces cannot
- * be read, nothing public is dialled.
+ * be read, only loopback and what allow_cidrs names alone is dialled.
  *
  * Not here: the rules (webhook_target.c), the outcome (webhook_verdict.c).
  */
@@ -12,7 +12,6 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
-#include <string.h>
 #include <time.h>
 
 #define OWN_MAX_AGE_MS 1000u
@@ -29,7 +28,8 @@ static void read_own(struct webhook_guard *guard)
 {
     struct ifaddrs *list = NULL;
 
-    memset(&guard->own, 0, sizeof(guard->own));
+    guard->own.n = 0;
+    guard->own.overflow = false;
     guard->own_read_ms = mono_ms();
     if (getifaddrs(&list) != 0) {
         guard->own.overflow = true;
@@ -37,7 +37,7 @@ static void read_own(struct webhook_guard *guard)
     }
     for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
         if (ifa->ifa_addr != NULL) {
-            webhook_own_add(&guard->own, guard->policy, ifa->ifa_addr);
+            webhook_own_add(&guard->own, ifa->ifa_addr);
         }
     }
     freeifaddrs(list);

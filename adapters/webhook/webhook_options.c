@@ -63,7 +63,8 @@ const struct rider_option webhook_options[] = {
      .type = RIDER_STRING,
      .offset = FIELD(allow_cidrs, const char *),
      .help = "Address blocks that may be dialled although they are private or "
-             "reserved, on any port: \"10.1.0.0/16, 127.0.0.1\"."},
+             "reserved, on any port: \"10.1.0.0/16, 127.0.0.1\". An address of "
+             "this host, except loopback, needs an entry of its own: \"10.1.0.5\"."},
     {.name = "ports",
      .type = RIDER_STRING,
      .offset = FIELD(ports, const char *),

@@ -5,7 +5,8 @@
  * Each address becomes 16 bytes and is compared with every special range. One that
  * lies in no range is public; one that does needs a CIDR of the operator that is
  * at least as narrow as each range it lies in, so that a wide block cannot open a
- * metadata address by accident.
+ * metadata address by accident. An address of this host needs one that names it
+ * alone, in whatever range it lies: its other services listen there, too.
  *
  * Invariant: what is judged is the socket address that will be connected.
  * Not here: URLs (webhook_url.c), sockets and interfaces (webhook_guard.c).
@@ -269,9 +270,17 @@ static enum webhook_judgement classify(const struct webhook_policy *policy,
     return judgement;
 }
 
+/** 127.0.0.0/8 and ::1, which every host has and whose ranges guard them. */
+static bool is_loopback(const uint8_t bytes[16])
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+
+    return is_ipv4(bytes) ? bytes[12] == 127 : memcmp(bytes, loopback, 16) == 0;
+}
+
 static bool is_own(const struct webhook_own *own, const uint8_t bytes[16])
 {
-    if (own == NULL) {
+    if (own == NULL || is_loopback(bytes)) {
         return false;
     }
     for (size_t i = 0; i < own->n; i++) {
@@ -305,7 +314,8 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
     }
     enum webhook_judgement judgement = classify(policy, bytes, &bits);
 
-    if (judgement == WEBHOOK_ADDRESS_OK && is_own(own, bytes)) {
+    /* Whatever range it lies in: a block of the network opens no service of this host. */
+    if (is_own(own, bytes)) {
         judgement = WEBHOOK_ADDRESS_OWN;
         bits = 128;
     }
@@ -321,15 +331,12 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
                                                  : WEBHOOK_ADDRESS_PORT;
 }
 
-void webhook_own_add(struct webhook_own *own, const struct webhook_policy *policy,
-                     const struct sockaddr *address)
+void webhook_own_add(struct webhook_own *own, const struct sockaddr *address)
 {
     uint8_t bytes[16];
     uint16_t port = 0;
-    unsigned bits = 0;
 
-    if (!flatten(address, bytes, &port) ||
-        classify(policy, bytes, &bits) != WEBHOOK_ADDRESS_OK) {
+    if (!flatten(address, bytes, &port) || is_loopback(bytes)) {
         return;
     }
     if (own->n == WEBHOOK_MAX_OWN) {

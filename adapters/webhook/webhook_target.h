@@ -8,8 +8,9 @@
  * Ranges: IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and
  * updates) and the metadata addresses of cloud providers. Nothing of them is
  * reachable unless a CIDR of the operator lies inside the range: 10.0.0.0/8 opens
- * 10.0.0.0/8, while 0.0.0.0/0 opens none of them. An address of this host needs an
- * entry of its own (/32 or /128).
+ * 10.0.0.0/8, while 0.0.0.0/0 opens none of them. An address of an interface of this
+ * host, private or public, needs an entry of its own (/32 or /128); loopback is
+ * judged by its range alone.
  */
 #ifndef WEBHOOK_TARGET_H
 #define WEBHOOK_TARGET_H
@@ -22,7 +23,7 @@
 
 #define WEBHOOK_MAX_CIDRS  64
 #define WEBHOOK_MAX_PORTS  32
-#define WEBHOOK_MAX_OWN    256
+#define WEBHOOK_MAX_OWN    2048
 #define WEBHOOK_MAX_RANGES 64
 
 /** An address block; IPv4 is kept in its IPv4-mapped form, so that both
@@ -47,7 +48,8 @@ struct webhook_policy {
     size_t n_ranges, n_allowed, n_ports;
 };
 
-/** Public addresses of this host; `overflow` makes every judgement a refusal. */
+/** Addresses of this host except loopback. With `overflow` every address counts as
+ *  one of them. */
 struct webhook_own {
     struct in6_addr list[WEBHOOK_MAX_OWN];
     size_t n;
@@ -72,7 +74,7 @@ int webhook_policy_init(struct webhook_policy *policy, const char *cidrs,
                         const char *ports, char *err, size_t err_size);
 
 /** Decides on one address about to be dialled. `own` may be NULL: then the host's
- *  own public addresses are not known and not refused. */
+ *  own addresses are not known, and judged like others. */
 enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
                                             const struct sockaddr *address,
                                             const struct webhook_own *own);
@@ -80,8 +82,7 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
 /** Whether `port` of a public address may be dialled. */
 bool webhook_policy_has_port(const struct webhook_policy *policy, uint16_t port);
 
-/** Adds an interface address if the ranges do not refuse it already. */
-void webhook_own_add(struct webhook_own *own, const struct webhook_policy *policy,
-                     const struct sockaddr *address);
+/** Adds an interface address; loopback and other families are left out. */
+void webhook_own_add(struct webhook_own *own, const struct sockaddr *address);
 
 #endif

@@ -32,7 +32,8 @@ PUBLIC = """1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.25
 168.63.129.17 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.0 192.167.255.255 192.169.0.0
 198.17.255.255 198.20.0.0 223.255.255.255 [2001:200::1] [2003::1] [2606:4700::1111] [2a00::1]""".split()
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-OWN = "8.8.4.4"  # put on an interface of this host
+OWN = "8.8.4.4"  # put on an interface of this host, like OWN_PRIVATE, which lies in BLOCK
+OWN_PRIVATE, BESIDE_IT, BLOCK = "10.9.8.7", "10.9.8.6", "10.0.0.0/8"
 
 
 def inside(block: str) -> list[str]:
@@ -81,6 +82,8 @@ def refused_cases(canary: DualStackCanary) -> list[dict]:
         address = host.strip("[]")
         if resolver and "%" not in address and address.count(".") in (0, 3) and set(address) <= set("0123456789abcdef.:"):
             cases.append(send("partner.example", canary, f"name {address}", resolving(address)))
+    for host in (OWN_PRIVATE, f"[::ffff:{OWN_PRIVATE}]"):
+        cases.append(send(host, canary, "own address in an allowed block", allow_cidrs=BLOCK))
     for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"):
         for no_proxy in ("", "*", "example.com"):
             cases.append(send(host, canary, "hostile proxy variables", hostile | {"no_proxy": no_proxy}))
@@ -93,12 +96,15 @@ def refused_cases(canary: DualStackCanary) -> list[dict]:
 
 def main() -> None:
     for command in ("ip link set lo up", "ip route add local 0.0.0.0/0 dev lo",
-                    "ip -6 route add local ::/0 dev lo", f"ip addr add {OWN}/32 dev lo"):
+                    "ip -6 route add local ::/0 dev lo", f"ip addr add {OWN}/32 dev lo",
+                    f"ip addr add {OWN_PRIVATE}/32 dev lo"):
         subprocess.run(command.split(), check=True)
     with DualStackCanary() as canary:
         refused = refused_cases(canary)
         reached = len(canary.accepted)
         public = [send(host, canary, "delivery") for host in PUBLIC]
+        public.append(send(BESIDE_IT, canary, "allowed block", allow_cidrs=BLOCK))
+        public.append(send(OWN_PRIVATE, canary, "allowed alone", allow_cidrs=f"{BLOCK},{OWN_PRIVATE}"))
         print(json.dumps({"refused": refused, "reached": reached, "public": public,
                           "reached_public": len(canary.accepted) - reached}))
 

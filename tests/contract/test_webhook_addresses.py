@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_webhook_addresses.py - what may not be dialled is not dialled: canaries count who comes."""
 
+import ipaddress
 import json
 import os
 import shutil
@@ -98,16 +99,34 @@ def test_each_connection_is_judged_anew(receiver):
         assert (canary.connections, receiver.connections) == (0, 1)
 
 
-def test_own_interface_addresses_are_refused():
-    """Whatever this host's addresses are, private or public."""
+def own_addresses() -> list[str]:
     text = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout
-    for address in text.split():
-        host = f"[{address}]" if ":" in address else address
-        with DualStackCanary() as canary:
-            run = drive("webhook", target(f"http://{host}:{canary.port}/", {"ports": str(canary.port), "target.check": "1"}))
-            assert run.only["cause"] == "blocked_address"
-            assert run.checks[0]["refused"] != 0
-            assert canary.accepted == []
+    return text.split()
+
+
+def send_to_own(address: str, cidrs: str | None):
+    """The only outcome, the check's, and how many connections the listener on that address saw."""
+    host = f"[{address}]" if ":" in address else address
+    with DualStackCanary() as canary:
+        more = {"ports": str(canary.port), "target.check": "1"} | ({"allow_cidrs": cidrs} if cidrs else {})
+        run = drive("webhook", target(f"http://{host}:{canary.port}/", more))
+        return run.only, run.checks[0]["refused"], len(canary.accepted)
+
+
+def test_own_interface_addresses_are_refused():
+    """Whatever this host's addresses are, private or public, and whatever block they lie in."""
+    for address in own_addresses():
+        around = str(ipaddress.ip_network(f"{address}/{'64' if ':' in address else '24'}", strict=False))
+        for cidrs in (None, "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7", around):
+            one, refused, reached = send_to_own(address, cidrs)
+            assert (one["outcome"], one["cause"], reached) == ("unroutable", "blocked_address", 0), (address, cidrs)
+            assert refused != 0, (address, cidrs)
+
+
+def test_an_own_address_opens_by_an_entry_of_its_own():
+    for address in own_addresses():
+        one, refused, reached = send_to_own(address, address)
+        assert (refused, reached > 0) == (0, True), (address, one)
 
 
 def test_proxies_of_the_environment_are_ignored(receiver):

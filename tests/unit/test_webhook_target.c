@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct webhook_policy policy_of(const char *cidrs)
@@ -169,31 +170,90 @@ static void exceptions(void **state)
     assert_int_equal(judge(&cgnat, "169.254.1.1", 443), WEBHOOK_ADDRESS_OK);
 }
 
+static int judge_own(const char *cidrs, const char *text, const struct webhook_own *own)
+{
+    const struct webhook_policy policy = policy_of(cidrs);
+    struct sockaddr_storage storage = address_of(text, 443);
+
+    return (int)webhook_policy_judge(&policy, (const struct sockaddr *)&storage, own);
+}
+
+static void add_own(struct webhook_own *own, const char *text)
+{
+    struct sockaddr_storage storage = address_of(text, 0);
+
+    webhook_own_add(own, (const struct sockaddr *)&storage);
+}
+
 static void own_addresses(void **state)
 {
+    static const char *const rows[][3] = {
+        /* the address, a block around it, an entry of its own */
+        {"1.2.3.4", "1.2.3.0/24", "1.2.3.4"},
+        {"10.0.0.5", "10.0.0.0/8", "10.0.0.5/32"},
+        {"10.0.0.5", "10.0.0.4/31", "10.0.0.5"},
+        {"192.168.1.1", "192.168.0.0/16", "::ffff:192.168.1.1"},
+        {"169.254.7.7", "169.254.0.0/16", "169.254.7.7"},
+        {"fd00::5", "fc00::/7", "fd00::5/128"},
+        {"fe80::5", "fe80::/10", "fe80::5"},
+        {"2a00::5", "2a00::4/127", "2a00::5"},
+    };
+    const struct sockaddr local = {.sa_family = AF_UNIX};
     const struct webhook_policy policy = policy_of(NULL);
-    const struct webhook_policy named = policy_of("1.2.3.4");
-    const struct webhook_policy block = policy_of("1.2.3.0/24");
-    struct sockaddr_storage own_address = address_of("1.2.3.4", 443);
-    struct sockaddr_storage private_address = address_of("10.0.0.1", 443);
-    const struct sockaddr *address = (const struct sockaddr *)&own_address;
     struct webhook_own own = {0};
 
     (void)state;
-    webhook_own_add(&own, &policy, (const struct sockaddr *)&private_address);
+    webhook_own_add(&own, &local);
     assert_int_equal(own.n, 0);
-    assert_int_equal(webhook_policy_judge(&policy, address, &own), WEBHOOK_ADDRESS_OK);
-    webhook_own_add(&own, &policy, address);
-    assert_int_equal(webhook_policy_judge(&policy, address, &own), WEBHOOK_ADDRESS_OWN);
-    assert_int_equal(webhook_policy_judge(&named, address, &own), WEBHOOK_ADDRESS_OK);
-    assert_int_equal(webhook_policy_judge(&block, address, &own), WEBHOOK_ADDRESS_OWN);
-    /* A list that is not complete allows nothing public. */
-    own = (struct webhook_own){.overflow = true};
-    assert_int_equal(webhook_policy_judge(&policy, address, &own), WEBHOOK_ADDRESS_OWN);
-    struct sockaddr local = {.sa_family = AF_UNIX};
-
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        own.n = 0;
+        assert_int_equal(judge_own(rows[i][1], rows[i][0], &own), WEBHOOK_ADDRESS_OK);
+        add_own(&own, rows[i][0]);
+        assert_int_equal(judge_own(NULL, rows[i][0], &own), WEBHOOK_ADDRESS_OWN);
+        assert_int_equal(judge_own(rows[i][1], rows[i][0], &own), WEBHOOK_ADDRESS_OWN);
+        assert_int_equal(judge_own(rows[i][2], rows[i][0], &own), WEBHOOK_ADDRESS_OK);
+    }
+    own.n = 0;
+    add_own(&own, "10.0.0.5");
+    assert_int_equal(judge_own("10.0.0.0/8", "::ffff:10.0.0.5", &own),
+                     WEBHOOK_ADDRESS_OWN);
+    assert_int_equal(judge_own("10.0.0.0/8", "10.0.0.6", &own), WEBHOOK_ADDRESS_OK);
     assert_int_equal(webhook_policy_judge(&policy, &local, NULL),
                      WEBHOOK_ADDRESS_FAMILY);
+}
+
+static void loopback_is_judged_by_its_range(void **state)
+{
+    struct webhook_own own = {0};
+
+    (void)state;
+    add_own(&own, "127.0.0.1");
+    add_own(&own, "::1");
+    assert_int_equal(own.n, 0);
+    own.overflow = true;
+    assert_int_equal(judge_own("127.0.0.0/8", "127.0.0.1", &own), WEBHOOK_ADDRESS_OK);
+    assert_int_equal(judge_own("::1", "::1", &own), WEBHOOK_ADDRESS_OK);
+    assert_int_equal(judge_own("::1", "127.0.0.1", &own), WEBHOOK_ADDRESS_FORBIDDEN);
+    assert_int_equal(judge_own("::/0", "::1", &own), WEBHOOK_ADDRESS_FORBIDDEN);
+}
+
+static void a_list_that_is_not_complete_refuses(void **state)
+{
+    struct webhook_own own = {0};
+    char text[32];
+
+    (void)state;
+    for (unsigned i = 0; i < WEBHOOK_MAX_OWN; i++) {
+        (void)snprintf(text, sizeof(text), "10.1.%u.%u", i / 256, i % 256);
+        add_own(&own, text);
+    }
+    assert_false(own.overflow);
+    assert_int_equal(judge_own("10.0.0.0/8", "10.2.0.1", &own), WEBHOOK_ADDRESS_OK);
+    add_own(&own, "10.2.0.0");
+    assert_true(own.overflow);
+    assert_int_equal(judge_own("10.0.0.0/8", "10.2.0.1", &own), WEBHOOK_ADDRESS_OWN);
+    assert_int_equal(judge_own(NULL, "1.1.1.1", &own), WEBHOOK_ADDRESS_OWN);
+    assert_int_equal(judge_own("10.2.0.1", "10.2.0.1", &own), WEBHOOK_ADDRESS_OK);
 }
 
 static void bad_options(void **state)
@@ -324,11 +384,17 @@ static void accepted_urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_ranges),  cmocka_unit_test(public_addresses),
-        cmocka_unit_test(exceptions),      cmocka_unit_test(own_addresses),
-        cmocka_unit_test(bad_options),     cmocka_unit_test(refused_urls),
-        cmocka_unit_test(accepted_urls),   cmocka_unit_test(says_what_kind_of_refusal),
+        cmocka_unit_test(refused_ranges),
+        cmocka_unit_test(public_addresses),
+        cmocka_unit_test(exceptions),
+        cmocka_unit_test(own_addresses),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(refused_urls),
+        cmocka_unit_test(accepted_urls),
+        cmocka_unit_test(says_what_kind_of_refusal),
         cmocka_unit_test(hosts_and_ports),
+        cmocka_unit_test(loopback_is_judged_by_its_range),
+        cmocka_unit_test(a_list_that_is_not_complete_refuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
