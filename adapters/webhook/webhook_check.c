@@ -161,15 +161,10 @@ static int check_url(const struct webhook_config *config,
 {
     char url[WEBHOOK_URL_MAX + 1], why[300];
 
-    if (text.len > WEBHOOK_URL_MAX ||
-        (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)) {
+    if (!webhook_url_copy(text.data, text.len, url)) {
         return fault(ret, RIDER_CAUSE_INVALID_PAYLOAD, "url",
                      "the URL is longer than 2048 bytes or contains NUL");
     }
-    if (text.len > 0) {
-        memcpy(url, text.data, text.len);
-    }
-    url[text.len] = '\0';
     int rc = webhook_url_check(policy, config->allow_http, url, why, sizeof(why));
 
     if (rc != 0) {

@@ -128,11 +128,10 @@ static void put_back(struct webhook_client *client, struct webhook_transfer *tra
 }
 
 /** Judges what the owner of a subscription wrote; the own endpoint was checked once.
- *  0 with the files to use, or -1 with the completion in *ret. */
+ *  0 with the files and the URL to use, or -1 with the completion in *ret. */
 static int check_target(const struct webhook_client *client,
-                        const struct webhook_endpoint *endpoint,
                         const struct rider_event *event, struct webhook_tls *ret_tls,
-                        struct rider_result *ret)
+                        char ret_url[WEBHOOK_URL_MAX + 1], struct rider_result *ret)
 {
     const struct webhook_config *config = client->config;
     const struct rider_target target = webhook_request_target(event->target);
@@ -147,9 +146,9 @@ static int check_target(const struct webhook_client *client,
     }
     /* A proxy is given names; an address in the URL is judged here. */
     if (event->target != NULL &&
-        (strlen(endpoint->url) != target.url.len ||
+        (!webhook_url_copy(target.url.data, target.url.len, ret_url) ||
          webhook_url_check(client->guard.proxied ? &client->policy : NULL,
-                           config->allow_http, endpoint->url, why, sizeof(why)) != 0)) {
+                           config->allow_http, ret_url, why, sizeof(why)) != 0)) {
         ret->cause = RIDER_CAUSE_BLOCKED_ADDRESS;
         ret->reason = "the URL is not acceptable";
         return -1;
@@ -167,9 +166,10 @@ static int start_one(struct webhook_client *client, struct webhook_endpoint *end
                                                  .reason = "memory is short"};
     struct curl_slist *headers = NULL;
     struct webhook_tls tls;
+    char url[WEBHOOK_URL_MAX + 1];
 
     *ret = (struct rider_result){.struct_size = sizeof(*ret)};
-    if (check_target(client, endpoint, delivery->event, &tls, ret) != 0 ||
+    if (check_target(client, delivery->event, &tls, url, ret) != 0 ||
         webhook_request_build(delivery->event, &endpoint->signers, (int64_t)time(NULL),
                               &headers, ret) != 0) {
         return -1;
@@ -181,7 +181,9 @@ static int start_one(struct webhook_client *client, struct webhook_endpoint *end
         curl_slist_free_all(headers);
         return -1;
     }
-    if (!webhook_transfer_begin(transfer, endpoint, delivery, headers, &tls) ||
+    const char *to = delivery->event->target != NULL ? url : client->config->url;
+
+    if (!webhook_transfer_begin(transfer, endpoint, delivery, to, headers, &tls) ||
         !webhook_loop_add(client->loop, transfer->easy)) {
         put_back(client, transfer);
         return -1;
@@ -343,7 +345,7 @@ static int set_up(struct webhook_client *client, char *err, size_t err_size)
         return rc;
     }
     enum rider_signature_status status = webhook_endpoints_set_own(
-        client->endpoints, config->url, config->secret, config->previous_secret);
+        client->endpoints, config->secret, config->previous_secret);
 
     if (status != RIDER_SIGNATURE_OK) {
         (void)snprintf(err, err_size, "secret or previous_secret: %s",

@@ -63,7 +63,6 @@ static void endpoint_destroy(struct webhook_endpoint *endpoint)
 {
     drop_signers(endpoint);
     free(endpoint->key);
-    free(endpoint->url);
     free(endpoint);
 }
 
@@ -199,7 +198,6 @@ enum rider_signature_status webhook_endpoint_keys(
 }
 
 static enum rider_signature_status update(struct webhook_endpoint *endpoint,
-                                          struct rider_bytes url,
                                           const struct rider_bytes *secrets, size_t n)
 {
     struct rider_key keys[WEBHOOK_MAX_SECRETS] = {0};
@@ -209,17 +207,6 @@ static enum rider_signature_status update(struct webhook_endpoint *endpoint,
         status = set_keys(endpoint, keys, n);
     }
     explicit_bzero(keys, sizeof(keys));
-    if (status == RIDER_SIGNATURE_OK &&
-        (endpoint->url == NULL || strlen(endpoint->url) != url.len ||
-         memcmp(endpoint->url, url.data, url.len) != 0)) {
-        char *copy = strndup(url.data, url.len);
-
-        if (copy == NULL) {
-            return RIDER_SIGNATURE_FAILED;
-        }
-        free(endpoint->url);
-        endpoint->url = copy;
-    }
     return status;
 }
 
@@ -229,8 +216,7 @@ static struct rider_bytes text_bytes(const char *text)
 }
 
 enum rider_signature_status webhook_endpoints_set_own(
-    struct webhook_endpoints *endpoints, const char *url, const char *secret,
-    const char *previous)
+    struct webhook_endpoints *endpoints, const char *secret, const char *previous)
 {
     struct rider_bytes secrets[2] = {text_bytes(secret)};
     size_t n = 1;
@@ -241,7 +227,7 @@ enum rider_signature_status webhook_endpoints_set_own(
     if (endpoints->own == NULL) {
         endpoints->own = make(endpoints, "");
     }
-    return endpoints->own != NULL ? update(endpoints->own, text_bytes(url), secrets, n)
+    return endpoints->own != NULL ? update(endpoints->own, secrets, n)
                                   : RIDER_SIGNATURE_FAILED;
 }
 
@@ -270,7 +256,7 @@ struct webhook_endpoint *webhook_endpoints_get(struct webhook_endpoints *endpoin
             found != NULL ? *found : make(endpoints, key);
 
         if (endpoint != NULL) {
-            status = update(endpoint, target->url, target->secrets, target->n_secrets);
+            status = update(endpoint, target->secrets, target->n_secrets);
         }
         if (status == RIDER_SIGNATURE_OK) {
             return endpoint;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * webhook_endpoint.h - one receiver: its URL, its secrets, what waits for it.
+ * webhook_endpoint.h - one receiver: its secrets, what waits for it.
  *
  * A destination has one endpoint of its own (the `url` option); events with a
  * target go to the endpoint of that subscription, made on first use. Each endpoint
  * has its own queue, and those with work take turns, so that one with a long queue
- * or slow answers does not hold up another.
+ * or slow answers does not hold up another. A URL belongs to a delivery, not to the
+ * endpoint: it may change while earlier deliveries wait.
  * Thread: the client's.
  */
 #ifndef WEBHOOK_ENDPOINT_H
@@ -26,7 +27,6 @@ struct webhook_endpoint {
     struct webhook_signers signers;
     struct rider_key keys[WEBHOOK_MAX_SECRETS];
     char *key; /* the subscription's id, "" for the destination's own */
-    char *url;
 };
 
 struct webhook_endpoints;
@@ -45,7 +45,7 @@ struct webhook_endpoints *webhook_endpoints_create(size_t max_in_flight,
 void webhook_endpoints_destroy(struct webhook_endpoints *endpoints);
 
 /** Finds or makes the endpoint of `target` (NULL: the destination's own, set up by
- *  webhook_endpoints_set_own()) and brings URL and signers up to date. NULL with
+ *  webhook_endpoints_set_own()) and brings its signers up to date. NULL with
  *  the completion in *ret_refusal: bad secret, no memory, no own endpoint. */
 struct webhook_endpoint *webhook_endpoints_get(struct webhook_endpoints *endpoints,
                                                const struct rider_target *target,
@@ -54,8 +54,7 @@ struct webhook_endpoint *webhook_endpoints_get(struct webhook_endpoints *endpoin
 /** Describes the destination's own endpoint. `previous` may be NULL. Returns 0, or
  *  the status of the secret that cannot be used. */
 enum rider_signature_status webhook_endpoints_set_own(
-    struct webhook_endpoints *endpoints, const char *url, const char *secret,
-    const char *previous);
+    struct webhook_endpoints *endpoints, const char *secret, const char *previous);
 
 /** Appends to the endpoint's queue. */
 void webhook_endpoints_enqueue(struct webhook_endpoints *endpoints,

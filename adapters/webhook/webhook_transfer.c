@@ -316,7 +316,7 @@ static void forget_last(struct webhook_transfer *transfer)
 
 bool webhook_transfer_begin(struct webhook_transfer *transfer,
                             struct webhook_endpoint *endpoint,
-                            struct webhook_delivery *delivery,
+                            struct webhook_delivery *delivery, const char *url,
                             struct curl_slist *headers, const struct webhook_tls *tls)
 {
     const struct rider_target target = webhook_request_target(delivery->event->target);
@@ -331,7 +331,7 @@ bool webhook_transfer_begin(struct webhook_transfer *transfer,
     transfer->delivery = delivery;
     transfer->headers = headers;
     return set_wishes(transfer, &target, tls) &&
-           curl_easy_setopt(easy, CURLOPT_URL, endpoint->url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) ==
                CURLE_OK &&

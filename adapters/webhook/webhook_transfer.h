@@ -46,11 +46,11 @@ struct webhook_transfer *webhook_transfer_create(const struct webhook_config *co
 void webhook_transfer_destroy(struct webhook_transfer *transfer);
 
 /** Prepares the handle for a delivery: borrows the event's body, takes ownership of
- *  `headers`. `tls` is used during the call. False: out of memory, the transfer is to
- *  be ended. */
+ *  `headers`. `url` and `tls` are used during the call. False: out of memory, the
+ *  transfer is to be ended. */
 bool webhook_transfer_begin(struct webhook_transfer *transfer,
                             struct webhook_endpoint *endpoint,
-                            struct webhook_delivery *delivery,
+                            struct webhook_delivery *delivery, const char *url,
                             struct curl_slist *headers, const struct webhook_tls *tls);
 
 /** What happened, for webhook_verdict(); `now` is Unix seconds. */

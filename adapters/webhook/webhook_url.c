@@ -176,6 +176,18 @@ int webhook_url_check(const struct webhook_policy *policy, bool allow_http,
     return rc;
 }
 
+bool webhook_url_copy(const char *data, size_t len, char ret[WEBHOOK_URL_MAX + 1])
+{
+    if (len > WEBHOOK_URL_MAX || (len > 0 && memchr(data, '\0', len) != NULL)) {
+        return false;
+    }
+    if (len > 0) {
+        memcpy(ret, data, len);
+    }
+    ret[len] = '\0';
+    return true;
+}
+
 bool webhook_url_host(const char *url, char ret_host[WEBHOOK_HOST_MAX],
                       char ret_port[WEBHOOK_PORT_MAX])
 {

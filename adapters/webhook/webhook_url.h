@@ -27,6 +27,10 @@ struct webhook_policy;
 int webhook_url_check(const struct webhook_policy *policy, bool allow_http,
                       const char *url, char *err, size_t err_size);
 
+/** Copies `len` bytes with a NUL behind them; false if they are too many or hold a
+ *  NUL, which would hide the rest from the checks. */
+bool webhook_url_copy(const char *data, size_t len, char ret[WEBHOOK_URL_MAX + 1]);
+
 /** Host (without brackets) and port of a checked `url`, as texts for getaddrinfo();
  *  false if there is no memory or the host is too long. */
 bool webhook_url_host(const char *url, char ret_host[WEBHOOK_HOST_MAX],

@@ -31,6 +31,8 @@ static bool set_number(struct drive_targets *targets, const char *key,
         targets->like.keep_response = (uint32_t)number;
     } else if (strcmp(key, "flags") == 0) {
         targets->like.flags = (uint32_t)number;
+    } else if (strcmp(key, "one_id") == 0) {
+        targets->one_id = number != 0;
     } else if (strcmp(key, "no_events") == 0) {
         targets->no_events = number != 0;
     } else if (strcmp(key, "check") == 0) {
@@ -128,7 +130,7 @@ static int make(struct drive_targets *targets)
 
         number_url(sick ? targets->sick_url.data : targets->url.data, i, one->url,
                    sizeof(one->url));
-        (void)snprintf(one->id, sizeof(one->id), "sub_%zu", i);
+        (void)snprintf(one->id, sizeof(one->id), "sub_%zu", targets->one_id ? 0 : i);
         one->target = targets->like;
         one->target.id = bytes_of(one->id);
         one->target.url = bytes_of(one->url);

@@ -45,6 +45,15 @@ def test_each_event_goes_to_its_target(receiver):
         assert request.headers["webhook-signature"] == signature(SECRET, request)
 
 
+def test_a_url_that_changes_while_deliveries_wait(receiver):
+    """One subscription with twelve URLs of two lengths in turn: each delivery goes to the one it was given."""
+    more = {"target.count": "12", "target.one_id": "1", "max_in_flight": "2"}
+    run = drive("webhook", target(f"{receiver.base}/ok/{{n}}", more), events=120)
+    assert run.outcomes == {"delivered": 120}
+    for request in receiver.requests:
+        assert int(request.headers["webhook-id"][-12:]) % 12 == int(request.path.rsplit("/", 1)[1])
+
+
 def test_endpoints_do_not_decide_about_the_destination(receiver):
     """Health is UP (1) whatever a subscription's endpoint does; that of an own URL says DOWN (3)."""
     assert drive("webhook", target(f"{receiver.base}/status/503"), events=9).totals["health"] == 1

@@ -346,6 +346,22 @@ static void says_what_kind_of_refusal(void **state)
     assert_int_equal(url_ok(&lax, false, "https://10.1.2.3:8444/"), 0);
 }
 
+static void copies_nothing_that_is_cut_short(void **state)
+{
+    static char longest[WEBHOOK_URL_MAX + 1];
+    char copy[WEBHOOK_URL_MAX + 1];
+
+    (void)state;
+    assert_true(webhook_url_copy("https://a.example/xyz", 18, copy));
+    assert_string_equal(copy, "https://a.example/");
+    assert_true(webhook_url_copy(NULL, 0, copy));
+    assert_string_equal(copy, "");
+    assert_false(webhook_url_copy("https://a.example/\0b", 20, copy));
+    memset(longest, 'a', sizeof(longest));
+    assert_true(webhook_url_copy(longest, WEBHOOK_URL_MAX, copy));
+    assert_false(webhook_url_copy(longest, WEBHOOK_URL_MAX + 1, copy));
+}
+
 static void hosts_and_ports(void **state)
 {
     static const char *const rows[][3] = {
@@ -393,6 +409,7 @@ int main(void)
         cmocka_unit_test(accepted_urls),
         cmocka_unit_test(says_what_kind_of_refusal),
         cmocka_unit_test(hosts_and_ports),
+        cmocka_unit_test(copies_nothing_that_is_cut_short),
         cmocka_unit_test(loopback_is_judged_by_its_range),
         cmocka_unit_test(a_list_that_is_not_complete_refuses),
     };
