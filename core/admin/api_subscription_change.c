@@ -61,7 +61,7 @@ static void check_status(const struct api_fields *f, const char *from, const cha
     if (status == NULL || strcmp(from, to) == 0) {
         return;
     }
-    if (strcmp(to, "pending_verification") == 0 ||
+    if ((strcmp(to, "pending_verification") == 0 && strcmp(from, "disabled") != 0) ||
         (pending && strcmp(to, "disabled") != 0)) {
         api_fields_fault(f, status, "invalid-value",
                          "from %s the status cannot become %s", from, to);
@@ -75,9 +75,30 @@ static bool changes_target(const struct json_node *patch)
            json_node_member(patch, "tls") != NULL;
 }
 
+/* The client's mistake, or `rc`. */
+static int explain_update(struct api_call *call, const struct subscription_change *c,
+                          int rc)
+{
+    if (c->ret_stale) {
+        return api_problem_set(call->problem, "precondition-failed", "%s", stale);
+    }
+    if (c->ret_unverified) {
+        api_problem_fault(call->problem, "/status", "verification-failed",
+                          "this URL has not agreed: pending_verification, then verify");
+        return api_problem_check(call->problem);
+    }
+    if (c->ret_taken) {
+        api_problem_fault(call->problem, "/uid", "uid-taken",
+                          "another subscription has this uid");
+        return api_problem_check(call->problem);
+    }
+    return rc;
+}
+
+/* `status`: the one that is asked for, or NULL. */
 static int update(struct api_call *call, const struct json_node *merged,
-                  const struct subscription_document *d, int64_t version,
-                  struct buf *out, struct rider_error *err)
+                  const struct subscription_document *d, const char *status,
+                  int64_t version, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
@@ -88,19 +109,15 @@ static int update(struct api_call *call, const struct json_node *merged,
     subscription_document_row(merged, d, NULL, &row);
     struct subscription_change change = {.id = call->values[0],
                                          .row = buf_text(&row),
+                                         .status = status,
                                          .version = version,
                                          .actor = actor};
     int rc = outbox_tx_begin(call->dsn, &tx, err);
     if (rc == 0) {
         rc = subscription_update(tx, &change, err);
     }
-    if (change.ret_stale) {
-        return api_problem_set(call->problem, "precondition-failed", "%s", stale);
-    }
-    if (change.ret_taken) {
-        api_problem_fault(call->problem, "/uid", "uid-taken",
-                          "another subscription has this uid");
-        return api_problem_check(call->problem);
+    if (rc != 0) {
+        return explain_update(call, &change, rc);
     }
     if (rc == 0) {
         rc = subscription_read_in(tx, call->values[0], &rows, err);
@@ -146,7 +163,8 @@ static int apply_patch(struct api_call *call, struct json_node *patch,
     if (rc == 0) {
         rc = api_problem_check(call->problem);
     }
-    return rc == 0 ? update(call, merged, &d, row_set_int(rows, 0, "version"), out, err)
+    return rc == 0 ? update(call, merged, &d, status == NULL ? NULL : d.status,
+                            row_set_int(rows, 0, "version"), out, err)
                    : rc;
 }
 

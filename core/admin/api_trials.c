@@ -459,10 +459,10 @@ static bool agrees(const struct prober_result *result, const char *challenge)
            CRYPTO_memcmp(m->text, challenge, m->len) == 0;
 }
 
-static int shake_hands(struct api_call *call, struct outbox_tx *tx, struct trial *t,
-                       bool *ret_agreed, struct rider_error *err)
+/* Without a transaction: the endpoint may take its time. */
+static int shake_hands(struct api_call *call, struct trial *t, bool *ret_agreed,
+                       struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *attempt = NULL;
     RIDER_CLEANUP(buf_done) struct buf message = buf_make(512);
     char challenge[WEBHOOK_ID_SIZE];
     int rc = webhook_id_make("chl_", challenge, err);
@@ -481,15 +481,69 @@ static int shake_hands(struct api_call *call, struct outbox_tx *tx, struct trial
     *ret_agreed = rc == 0 && agrees(&t->result, challenge);
     /* What the endpoint said is not for the client. */
     t->result.response_len = 0;
-    return rc == 0 ? keep_attempt(call, tx, t, "verify", &attempt, err) : rc;
+    return rc;
+}
+
+static int read_partner(struct api_call *call, struct trial *t, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = prepare(call, tx, t, err);
+    }
+    if (rc == 0 && strcmp(row_set_text(t->rows, 0, "status"), "disabled") == 0) {
+        return api_problem_set(call->problem, "subscription-disabled",
+                               "a disabled subscription is not asked");
+    }
+    return rc;
+}
+
+static int keep_handshake(struct api_call *call, const struct trial *t, bool agreed,
+                          struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *attempt = NULL;
+    char actor[API_ACTOR_SIZE];
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = keep_attempt(call, tx, t, "verify", &attempt, err);
+    }
+    if (rc == 0 && agreed) {
+        api_actor(call, actor);
+        rc = subscription_verified(tx, call->values[0], row_set_text(t->rows, 0, "url"),
+                                   actor, err);
+        if (rc == RIDER_E_NOT_FOUND) {
+            return api_problem_set(call->problem, "verification-failed",
+                                   "the subscription was changed meanwhile");
+        }
+    }
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
+static int show_handshake(struct api_call *call, const struct trial *t, bool agreed,
+                          struct buf *out)
+{
+    if (!agreed) {
+        return api_problem_set(
+            call->problem, "verification-failed", "%s",
+            t->result.outcome == RIDER_DELIVERED
+                ? "challenge_failed"
+                : (t->result.category[0] != '\0' ? t->result.category : "failed"));
+    }
+    struct json_writer w = jw_begin(out);
+    jw_object(&w, NULL);
+    jw_bool(&w, "verified", true);
+    jw_string(&w, "method", "challenge");
+    jw_object_end(&w);
+    return 0;
 }
 
 static int verify(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     RIDER_CLEANUP(trial_done) struct trial t = {.rows = NULL};
-    char actor[API_ACTOR_SIZE];
     bool agreed = false;
     int rc = api_body_read(call, API_JSON, true, &body, err);
 
@@ -499,40 +553,15 @@ static int verify(struct api_call *call, struct buf *out, struct rider_error *er
         rc = api_problem_check(call->problem);
     }
     if (rc == 0) {
-        rc = outbox_tx_begin(call->dsn, &tx, err);
+        rc = read_partner(call, &t, err);
     }
     if (rc == 0) {
-        rc = prepare(call, tx, &t, err);
-    }
-    if (rc == 0 && strcmp(row_set_text(t.rows, 0, "status"), "disabled") == 0) {
-        return api_problem_set(call->problem, "subscription-disabled",
-                               "a disabled subscription is not asked");
+        rc = shake_hands(call, &t, &agreed, err);
     }
     if (rc == 0) {
-        rc = shake_hands(call, tx, &t, &agreed, err);
+        rc = keep_handshake(call, &t, agreed, err);
     }
-    if (rc == 0 && agreed) {
-        api_actor(call, actor);
-        rc = subscription_verified(tx, call->values[0], actor, err);
-    }
-    if (rc == 0) {
-        rc = outbox_tx_commit(tx, err);
-    }
-    if (rc == 0 && !agreed) {
-        return api_problem_set(
-            call->problem, "verification-failed", "%s",
-            t.result.outcome == RIDER_DELIVERED
-                ? "challenge_failed"
-                : (t.result.category[0] != '\0' ? t.result.category : "failed"));
-    }
-    if (rc == 0) {
-        struct json_writer w = jw_begin(out);
-        jw_object(&w, NULL);
-        jw_bool(&w, "verified", true);
-        jw_string(&w, "method", "challenge");
-        jw_object_end(&w);
-    }
-    return rc;
+    return rc == 0 ? show_handshake(call, &t, agreed, out) : rc;
 }
 
 static const struct api_route routes[] = {

@@ -72,10 +72,11 @@ static const char hold_lane_sql[] =
 /* $2 when the past begins, or NULL; $3 whether there is any to be expanded. */
 static const char insert_sql[] =
     "INSERT INTO outbox.subscription (id, destination, status, start_from, start_at,"
-    " backfill, " WRITTEN ") "
+    " backfill, verify_wanted, " WRITTEN ") "
     "SELECT r.id, r.destination, r.status, r.start_from,"
-    " COALESCE($2::timestamptz, clock_timestamp()), $3::boolean, " VALUES_OF_ROW
-    " FROM " READ_ROW " WHERE (SELECT count(*) FROM outbox.subscription x"
+    " COALESCE($2::timestamptz, clock_timestamp()), $3::boolean,"
+    " r.status = 'pending_verification', " VALUES_OF_ROW " FROM " READ_ROW
+    " WHERE (SELECT count(*) FROM outbox.subscription x"
     "  WHERE x.destination = r.destination AND x.deleted_at IS NULL) < $4::bigint "
     "RETURNING subscription, id";
 
@@ -88,23 +89,32 @@ static const char event_sql[] =
     "WHERE CASE WHEN $1 ~ '^[0-9]+$' THEN e.seq = $1::bigint"
     " ELSE e.event_id = $1::uuid END";
 
-/* $2 id, $3 version */
+/* What becomes of the status: where an agreement is wanted, the URL that has not agreed
+ * gets nothing. */
+#define NEXT_STATUS                                                   \
+    "CASE WHEN r.status = 'disabled' THEN 'disabled'"                 \
+    " WHEN s.verify_wanted AND r.url IS DISTINCT FROM s.verified_url" \
+    "  THEN 'pending_verification' ELSE r.status END"
+
+/* $2 id, $3 version. Disabling is left to disable_sql. */
 static const char update_sql[] =
     "WITH changed AS ("
     "UPDATE outbox.subscription s SET (" WRITTEN ") = ROW(" VALUES_OF_ROW "),"
-    " status = CASE WHEN r.status = 'disabled' THEN s.status ELSE r.status END,"
-    " status_reason = CASE WHEN r.status = s.status OR r.status = 'disabled'"
+    " status = CASE WHEN r.status = 'disabled' THEN s.status ELSE " NEXT_STATUS " END,"
+    " verify_wanted = s.verify_wanted OR r.status = 'pending_verification',"
+    " status_reason = CASE WHEN " NEXT_STATUS " IN (s.status, 'disabled')"
     "  THEN s.status_reason END,"
-    " status_changed_at = CASE WHEN r.status = s.status THEN s.status_changed_at"
-    "  ELSE clock_timestamp() END,"
+    " status_changed_at = CASE WHEN " NEXT_STATUS " = s.status"
+    "  THEN s.status_changed_at ELSE clock_timestamp() END,"
     " version = s.version + 1, updated_at = clock_timestamp() "
     "FROM " READ_ROW
     " WHERE s.id = $2 AND s.version = $3::bigint AND s.deleted_at IS NULL "
-    "RETURNING s.subscription, r.status, s.status_reason),"
+    "RETURNING s.subscription,"
+    " CASE WHEN r.status = 'disabled' THEN r.status ELSE s.status END AS status),"
     /* It starts with a clean record, or it would be disabled again at once. */
     "renewed AS (UPDATE outbox.subscription_health h SET consecutive_failures = 0,"
     " failing_since = NULL, throttled_until = NULL FROM changed c"
-    " WHERE h.subscription = c.subscription AND c.status = 'active'"
+    " WHERE h.subscription = c.subscription AND c.status <> 'disabled'"
     "  AND EXISTS (SELECT FROM outbox.subscription o"
     "   WHERE o.subscription = c.subscription AND o.status = 'disabled')) "
     "SELECT subscription, status FROM changed";
@@ -119,11 +129,17 @@ static const char unknown_sql[] =
     " AND NOT EXISTS (SELECT FROM outbox.event_type e WHERE e.type = t.type) "
     "ORDER BY t.n";
 
+/* $2: the URL that agreed. It tells nothing about another that is there by now. */
 static const char verified_sql[] =
-    "UPDATE outbox.subscription SET status = 'active', status_reason = NULL,"
-    " status_changed_at = clock_timestamp(), updated_at = clock_timestamp(),"
-    " version = version + 1 "
-    "WHERE id = $1 AND status = 'pending_verification' AND deleted_at IS NULL";
+    "WITH agreed AS (UPDATE outbox.subscription SET verified_url = $2"
+    " WHERE id = $1 AND url = $2 AND status <> 'pending_verification'"
+    "  AND status <> 'disabled' AND deleted_at IS NULL RETURNING id),"
+    "activated AS (UPDATE outbox.subscription SET verified_url = $2,"
+    "  status = 'active', status_reason = NULL, version = version + 1,"
+    "  status_changed_at = clock_timestamp(), updated_at = clock_timestamp()"
+    " WHERE id = $1 AND url = $2 AND status = 'pending_verification'"
+    "  AND deleted_at IS NULL RETURNING id) "
+    "SELECT id FROM agreed UNION ALL SELECT id FROM activated";
 
 /* "" is nothing. */
 static const char *given(const char *text)
@@ -297,6 +313,11 @@ int subscription_update(struct outbox_tx *tx, struct subscription_change *s,
         s->ret_stale = true;
         return rider_fail(err, RIDER_E_CONFIG, "the subscription has changed");
     }
+    if (rc == 0 && s->status != NULL &&
+        strcmp(row_set_text(rows, 0, "status"), s->status) != 0) {
+        s->ret_unverified = true;
+        return rider_fail(err, RIDER_E_CONFIG, "the endpoint has not agreed");
+    }
     bool disable = rc == 0 && strcmp(row_set_text(rows, 0, "status"), "disabled") == 0;
     if (disable) {
         const char *subscription = row_set_text(rows, 0, "subscription");
@@ -309,11 +330,16 @@ int subscription_update(struct outbox_tx *tx, struct subscription_change *s,
                    : rc;
 }
 
-int subscription_verified(struct outbox_tx *tx, const char *id, const char *actor,
-                          struct rider_error *err)
+int subscription_verified(struct outbox_tx *tx, const char *id, const char *url,
+                          const char *actor, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    int rc = outbox_tx_rows(tx, verified_sql, 1, &id, &rows, err);
+    const char *const values[] = {id, url};
+    int rc = outbox_tx_rows(tx, verified_sql, 2, values, &rows, err);
+
+    if (rc == 0 && row_set_count(rows) == 0) {
+        return rider_fail(err, RIDER_E_NOT_FOUND, "the subscription has changed");
+    }
 
     return rc == 0 ? outbox_tx_audit(tx, actor, "subscription.verify", id, err) : rc;
 }

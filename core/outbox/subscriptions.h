@@ -64,13 +64,15 @@ int subscription_insert(struct outbox_tx *tx, struct subscription_new *s,
                         struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Writes the columns of the API's PATCH, if the version is still `version`; a status
- *  "disabled" remembers the cursor. *ret_stale: it is not, nothing was written.
- *  *ret_taken as above. */
+ *  "disabled" remembers the cursor. A URL that has to agree first becomes
+ *  pending_verification. *ret_stale: it is not, nothing was written. *ret_unverified:
+ *  `status` is not what it would become; roll back. *ret_taken as above. */
 struct subscription_change {
     const char *id, *row;
+    const char *status; /* that is asked for, or NULL */
     int64_t version;
     const char *actor;
-    bool ret_stale, ret_taken;
+    bool ret_stale, ret_taken, ret_unverified;
 };
 int subscription_update(struct outbox_tx *tx, struct subscription_change *s,
                         struct rider_error *err) RIDER_MUST_CHECK;
@@ -82,8 +84,9 @@ int subscription_delete(const char *dsn, const char *id, int64_t version,
                         const char *actor, bool *ret_stale,
                         struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Verified: from pending_verification to active. */
-int subscription_verified(struct outbox_tx *tx, const char *id, const char *actor,
-                          struct rider_error *err) RIDER_MUST_CHECK;
+/** `url` has agreed: from pending_verification to active. RIDER_E_NOT_FOUND: the URL is
+ *  another by now, or the subscription is deleted or disabled. */
+int subscription_verified(struct outbox_tx *tx, const char *id, const char *url,
+                          const char *actor, struct rider_error *err) RIDER_MUST_CHECK;
 
 #endif

@@ -512,6 +512,44 @@ def test_who_does_not_agree_gets_nothing(api, made, endpoint, answer):
     assert api("POST", at(sub, "/verify")).code == "subscription-disabled"
 
 
+def test_no_detour_around_the_handshake(api, made, endpoint):
+    endpoint.answers["/hook"] = agree
+    sub = made(verify="challenge")
+
+    def patch(**members):
+        return api("PATCH", at(sub), members, if_match="*")
+
+    assert patch(status="disabled").status == 200
+    for status in ("active", "paused"):
+        refused = patch(status=status)
+        assert (refused.code, refused.faults()) == ("verification-failed", {"/status": "verification-failed"})
+    assert api("GET", at(sub)).body["status"] == "disabled"
+    assert patch(description="x").body["status"] == "disabled"
+    assert patch(status="pending_verification").body["status"] == "pending_verification"
+    assert api("POST", at(sub, "/verify")).status == 200
+    assert patch(description="y").body["status"] == "active"
+    assert patch(status="disabled").status == 200 and patch(status="active").body["status"] == "active"
+    moved = patch(url=endpoint.url("/elsewhere"))
+    assert (moved.status, moved.body["status"]) == (200, "pending_verification")
+    assert patch(status="active").status == 422 and patch(url=endpoint.url("/x"), status="active").status == 422
+    endpoint.answers["/elsewhere"] = agree
+    assert api("POST", at(sub, "/verify")).status == 200
+    assert api("GET", at(sub)).body["status"] == "active"
+    assert patch(url=endpoint.url("/third"), status="disabled").body["status"] == "disabled"
+    assert patch(status="active").code == "verification-failed"
+
+
+def test_a_url_that_comes_during_the_handshake_has_not_agreed(api, made, endpoint):
+    def swap_then_agree(headers, body):
+        assert api("PATCH", at(sub), {"url": endpoint.url("/other")}, if_match="*").status == 200
+        return agree(headers, body)
+
+    endpoint.answers["/hook"] = swap_then_agree
+    sub = made(verify="challenge")
+    assert api("POST", at(sub, "/verify")).code == "verification-failed"
+    assert api("GET", at(sub)).body["status"] == "pending_verification"
+
+
 def test_health(api, made, db, endpoint):
     sub = made()
     health = api("GET", at(sub, "/health")).body

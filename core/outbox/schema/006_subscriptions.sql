@@ -37,6 +37,8 @@ CREATE TABLE outbox.subscription (
   start_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
   start_snap        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(), -- what is visible in it came before
   missed_snap       pg_snapshot,                         -- the lane's cursor when it was disabled, until recovered
+  verify_wanted     boolean     NOT NULL DEFAULT false,  -- nothing is sent before the endpoint has agreed
+  verified_url      text,                                -- the one that has
   backfill          boolean     NOT NULL DEFAULT false,  -- its past is being expanded: nothing is sent meanwhile
   version           bigint      NOT NULL DEFAULT 1,      -- of the ETag
   created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
