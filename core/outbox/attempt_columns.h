@@ -20,7 +20,7 @@
     "  'tls_ms', round(a.tls_us / 1000.0, 3),"                                     \
     "  'ttfb_ms', round(a.first_byte_us / 1000.0, 3),"                             \
     "  'total_ms', round(a.total_us / 1000.0, 3)) AS timing,"                      \
-    " a.reused AS connection_reused, a.requests, a.remote AS remote_ip,"           \
+    " a.reused AS connection_reused, a.requests, a.remote,"                        \
     " a.http_status, CASE WHEN a.outcome <> 'delivered' THEN"                      \
     "  json_build_object('category', a.category, 'cause', a.cause,"                \
     "  'detail', a.error) END AS error, a.retry_after_ms / 1000 AS retry_after_s," \

@@ -81,6 +81,9 @@ enum {
     OID_JSONB = 3802
 };
 
+/* Digits of a second's fraction, always, so that times sort as texts. */
+#define FRACTION 6
+
 /* "2026-11-24 03:00:49.12+00" as RFC 3339 wants it: query_conn has set the zone. */
 static void write_time(struct json_writer *w, const char *key, const char *text)
 {
@@ -95,8 +98,37 @@ static void write_time(struct json_writer *w, const char *key, const char *text)
     buf_append(&out, text, day);
     buf_putc(&out, 'T');
     buf_append(&out, text + day + 1, end - day - 1);
+    size_t dot = strcspn(text, ".");
+    size_t digits = dot < end ? end - dot - 1 : 0;
+
+    buf_puts(&out, dot < end ? "" : ".");
+    for (; digits < FRACTION; digits++) {
+        buf_putc(&out, '0');
+    }
     buf_putc(&out, 'Z');
     jw_string(w, key, buf_text(&out));
+}
+
+/* json_build_object() puts blanks around what it writes; texts keep theirs. */
+static void write_json(struct json_writer *w, const char *key, const char *text,
+                       size_t len)
+{
+    RIDER_CLEANUP(buf_done) struct buf out = buf_make(len);
+    bool in_text = false;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!in_text && strchr(" \t\r\n", text[i]) != NULL) {
+            continue;
+        }
+        buf_putc(&out, text[i]);
+        if (in_text && text[i] == '\\' && i + 1 < len) {
+            buf_putc(&out, text[++i]);
+        } else if (text[i] == '"') {
+            in_text = !in_text;
+        }
+    }
+    jw_raw(w, key, buf_text(&out), out.len);
+    w->out->failed |= out.failed;
 }
 
 static void write_value(const PGresult *result, int row, int column,
@@ -117,9 +149,11 @@ static void write_value(const PGresult *result, int row, int column,
     case OID_INT2:
     case OID_INT4:
     case OID_INT8:
+        jw_raw(w, key, text, len);
+        break;
     case OID_JSON:
     case OID_JSONB:
-        jw_raw(w, key, text, len);
+        write_json(w, key, text, len);
         break;
     case OID_TIMESTAMPTZ:
         write_time(w, key, text);

@@ -27,7 +27,8 @@ int64_t row_set_int(const struct row_set *rows, size_t row, const char *column);
 bool row_set_bool(const struct row_set *rows, size_t row, const char *column);
 
 /** Writes one row as an object, or all of them as an array of objects: numbers,
- *  booleans and null as such, json as it is, times by RFC 3339, else text. */
+ *  booleans and null as such, json without blanks outside its texts, times by RFC 3339
+ *  with six digits, else text. */
 void row_set_write_row(const struct row_set *rows, size_t row, struct json_writer *w,
                        const char *key);
 /** The same object without the column `but`, which is the order of a list. */

@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A time within json, as row_set.h writes one. */
+#define JSON_TIME "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'"
+
 #define SHOWN                                                                        \
     "SELECT s.id, s.destination, s.uid, s.url, s.status, s.status_reason,"           \
     " s.status_changed_at, to_json(s.event_types) AS event_types, s.filter,"         \
@@ -25,7 +28,8 @@
     " s.keep_responses, s.disable_after_s AS disable_after_seconds, s.start_from,"   \
     " s.created_at, s.updated_at, s.version,"                                        \
     " (SELECT COALESCE(json_agg(json_build_object('key_id', k.id,"                   \
-    "   'created_at', k.created_at, 'expires_at', k.expires_at)"                     \
+    "   'created_at', to_char(k.created_at AT TIME ZONE 'UTC', " JSON_TIME "),"      \
+    "   'expires_at', to_char(k.expires_at AT TIME ZONE 'UTC', " JSON_TIME "))"      \
     "   ORDER BY k.secret DESC), '[]') FROM outbox.subscription_secret k"            \
     "  WHERE k.subscription = s.subscription"                                        \
     "   AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())) AS secrets," \

@@ -95,7 +95,7 @@ def test_an_attempt_explains_itself(api, db, made, endpoint):
     assert re.fullmatch(r"att_\d+", first["id"])
     assert (first["event_id"], first["status"], first["http_status"], first["trigger"]) == (event, "retry", 500, "schedule")
     assert first["error"]["category"] == "http_5xx" and first["error"]["cause"] == "failed_5xx"
-    assert first["remote_ip"].startswith("127.0.0.1") and first["connection_reused"] is False
+    assert first["remote"].startswith("127.0.0.1") and first["connection_reused"] is False
     assert set(first["timing"]) == {"dns_ms", "connect_ms", "tls_ms", "ttfb_ms", "total_ms"}
     assert 0 < first["timing"]["ttfb_ms"] <= first["timing"]["total_ms"]
     assert first["next_attempt_at"] > first["started_at"] and first["next_attempt_reason"] == "schedule"

@@ -338,6 +338,18 @@ def test_bad_json_is_pointed_at(api, body, code, pointer):
     assert pointer is None or answer.faults() == {pointer: code}
 
 
+def test_answers_are_written_in_one_way(api, db, endpoint):
+    """Without blanks between members, and with times that sort as texts; texts keep their blanks."""
+    sub = api("POST", BASE, {"url": endpoint.url(), "description": 'a : b, "c" , d\\', "metadata": {"x : y": ' "z" , '},
+                             "filter": {"payload.a": {"$gte": 1}}}).body
+    db.run("UPDATE outbox.subscription SET created_at = '2026-01-02 03:04:05+00'")
+    db.run("UPDATE outbox.subscription_secret SET created_at = '2026-01-02 03:04:05.5+00'")
+    answer = api("GET", at(sub))
+    assert answer.text.strip() == json.dumps(answer.body, separators=(",", ":")).encode()
+    assert answer.body["created_at"] == "2026-01-02T03:04:05.000000Z"
+    assert answer.body["secrets"][0]["created_at"] == "2026-01-02T03:04:05.500000Z"
+
+
 def test_bodies_of_the_wrong_size_and_type(api):
     assert api("POST", BASE, '{"description":"' + "x" * 1048576 + '"}').status == 413
     assert api("POST", BASE, '{"description":"' + "x" * 1000000 + '"}').status == 422
@@ -457,7 +469,7 @@ def test_a_test_is_sent_and_told(api, made, db, endpoint):
     attempt = answer.body
     assert (answer.status, attempt["trigger"], attempt["status"], attempt["http_status"]) == (
         200, "test", "delivered", 204), answer
-    assert attempt["timing"]["total_ms"] > 0 and attempt["remote_ip"].startswith("127.0.0.1")
+    assert attempt["timing"]["total_ms"] > 0 and attempt["remote"].startswith("127.0.0.1")
     headers, body = endpoint.at()[0]
     assert headers["webhook-test"] == "true" and headers["x-tenant"] == "7" and endpoint.verified(sub["secret"])
     assert b'"payload":{"n": 1.50}' in body and json.loads(body)["type"] == "order.paid"
