@@ -56,6 +56,10 @@ void lane_subs_void(struct lane *lane)
 {
     struct lane_subs *subs = lane->subs;
 
+    /* A page that took too long for the connection must not be asked for again. */
+    if (subs->expanding && subs->page > 1) {
+        subs->page /= 2;
+    }
     subs->expanding = subs->renewing = subs->listing = subs->tidying = false;
 }
 
@@ -70,6 +74,7 @@ void lane_subs_forget(struct lane *lane)
 static void ask_list(struct lane *lane)
 {
     lane->subs->listing = true;
+    lane->subs->list_asked_ms = lane->now_ms;
     lane->subs->list_at_ms = LANE_NEVER;
     lane->ports.store->ops->list_subs(lane->ports.store);
 }

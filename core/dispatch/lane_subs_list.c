@@ -8,8 +8,9 @@
  */
 #include "dispatch/lane_subs.h"
 
-#define LIST_MS 1000
-#define KEEP_MS 60000 /* after the last row: what was heard of an endpoint is of use */
+#define LIST_MS    1000
+#define LIST_SHARE 10    /* times what a list takes, between two */
+#define KEEP_MS    60000 /* after the last row: what was heard of an endpoint is of use */
 
 void lane_subs_on_made(void *arg, int64_t subscription)
 {
@@ -70,6 +71,14 @@ static void forget_idle(struct lane *lane)
     }
 }
 
+/* Where there are very many subscriptions, listing them must not be most of the work. */
+static uint64_t list_pause(const struct lane_subs *subs, uint64_t now_ms)
+{
+    uint64_t pause = (now_ms - subs->list_asked_ms) * LIST_SHARE;
+
+    return pause > LIST_MS ? pause : LIST_MS;
+}
+
 static void listed(struct lane *lane)
 {
     struct lane_subs *subs = lane->subs;
@@ -78,7 +87,7 @@ static void listed(struct lane *lane)
     subs->listing = false;
     subs->take_at_ms = 0;
     if (subs->list_at_ms == LANE_NEVER) {
-        subs->list_at_ms = lane->now_ms + LIST_MS;
+        subs->list_at_ms = lane->now_ms + list_pause(subs, lane->now_ms);
     }
     if (lane->phase == LANE_LOADING) {
         lane->phase = LANE_RUNNING;

@@ -3,6 +3,8 @@
 
 import pytest
 
+import time
+
 from harness.expander import Expander
 
 
@@ -107,3 +109,19 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_position_kept(lane):
     lane.end(one, second, "DEAD", cause="gone_410")
     assert lane.db.run("SELECT status, status_reason, missed_snap IS NOT NULL, version FROM outbox.subscription") == [
         ("disabled", "gone_410", True, 2)]
+
+
+def test_a_page_follows_the_number_of_subscriptions(db):
+    """However many subscribe, and whatever they filter by, one page is small enough for the lease."""
+    lane = Expander(db)
+    db.run("INSERT INTO outbox.subscription (destination, url, filter_path)"
+           " SELECT %s, 'https://a.example/', '$.\"payload\".\"n\" >= 0' FROM generate_series(1, 5000)", lane.destination)
+    db.run("SELECT outbox.publish('order.paid', i::text, json_build_object('n', i, 'x', repeat('x', 50000)), 'order')"
+           " FROM generate_series(1, 30) i")
+    begin = time.monotonic()
+    page = lane.expand(1000)
+    took = time.monotonic() - begin
+    assert page[0][1] == 10 and page[0][2] and sum(row[1] for row in page[1:]) == 50_000
+    print(f"10 events of 50 kB for 5000 filters: {took:.1f} s")
+    lane.expand_all(1000)
+    assert db.value("SELECT count(*) FROM outbox.delivery") == 150_000

@@ -201,13 +201,15 @@ END $$;
 REVOKE ALL ON FUNCTION outbox.filter_view(outbox.event) FROM PUBLIC;
 
 -- An event that cannot be looked into is delivered: a filter may not lose one.
+CREATE FUNCTION outbox.filter_takes(path jsonpath, view jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN view IS NULL OR COALESCE(jsonb_path_match(view, path, '{}', true), false);
+REVOKE ALL ON FUNCTION outbox.filter_takes(jsonpath, jsonb) FROM PUBLIC;
+
+-- The same of one event. Where many subscriptions look at it, its view is made once and handed to the other.
 CREATE FUNCTION outbox.filter_takes(path jsonpath, e outbox.event) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  view CONSTANT jsonb := outbox.filter_view(e);
-BEGIN
-  RETURN view IS NULL OR COALESCE(jsonb_path_match(view, path, '{}', true), false);
-END $$;
+LANGUAGE sql IMMUTABLE
+RETURN outbox.filter_takes(path, outbox.filter_view(e));
 REVOKE ALL ON FUNCTION outbox.filter_takes(jsonpath, outbox.event) FROM PUBLIC;
 
 CREATE FUNCTION outbox.like_any(globs text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -223,7 +225,19 @@ CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], whose 
                                      operation_of bigint DEFAULT NULL)
 RETURNS TABLE (subscription bigint, rows bigint)
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  WITH made AS (
+  -- What a filter sees of an event is made once, and only if somebody filters: payloads may be large.
+  WITH looked_at AS MATERIALIZED (
+    SELECT e.seq, e.type, e.aggregate_type, e.aggregate_id, e.xid, e.occurred_at,
+           CASE WHEN EXISTS (SELECT FROM outbox.subscription f
+                             WHERE f.destination = lane_row.destination AND f.deleted_at IS NULL
+                               AND f.filter_path IS NOT NULL AND (one IS NULL OR f.subscription = one)
+                               AND e.type LIKE ANY (f.type_patterns))
+                THEN outbox.filter_view(e) END AS view
+    FROM outbox.event e
+    WHERE e.seq = ANY (seqs)
+      AND EXISTS (SELECT FROM unnest(lane_row.route_types, lane_row.route_aggregates) r(type, aggregate)
+                  WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)),
+  made AS (
     INSERT INTO outbox.delivery AS d (lane, seq, subscription, aggregate_type, aggregate_id, state, trigger, operation)
     SELECT lane_row.lane, m.seq, m.subscription, m.aggregate_type, m.aggregate_id,
            CASE WHEN m.ordering = 'none' THEN 'PENDING'
@@ -236,15 +250,13 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
            CASE WHEN operation_of IS NULL THEN 'schedule' ELSE 'recover' END, operation_of
     FROM (SELECT e.seq, s.subscription, e.aggregate_type, e.aggregate_id, s.ordering,
                  row_number() OVER (PARTITION BY s.subscription, e.aggregate_type, e.aggregate_id ORDER BY e.seq) AS nth
-          FROM outbox.event e
+          FROM looked_at e
           JOIN outbox.subscription s ON s.destination = lane_row.destination AND s.deleted_at IS NULL
-          WHERE e.seq = ANY (seqs) AND e.type LIKE ANY (s.type_patterns)
+          WHERE e.type LIKE ANY (s.type_patterns)
             AND CASE whose WHEN 'queueing' THEN s.status <> 'disabled' AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
                            WHEN 'rebased' THEN s.status <> 'disabled' AND e.occurred_at >= s.start_at
                            ELSE s.subscription = one END
-            AND EXISTS (SELECT FROM unnest(lane_row.route_types, lane_row.route_aggregates) r(type, aggregate)
-                        WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
-            AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
+            AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e.view))
             AND (SELECT true FROM outbox.delivery x
                  WHERE x.lane = lane_row.lane AND x.seq = e.seq AND x.subscription = s.subscription) IS NULL) m
     ON CONFLICT DO NOTHING
@@ -271,6 +283,11 @@ BEGIN
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = expand.lane AND x.token = expand.token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN;
+  END IF;
+  -- However many have subscribed, a page makes 50,000 rows at most, unless it is one event: the lease waits for it.
+  IF page > 1 THEN
+    SELECT LEAST(page, GREATEST(1, 50000 / GREATEST(1, count(*)))) INTO page FROM outbox.subscription s
+    WHERE s.destination = l.destination AND s.deleted_at IS NULL AND s.status <> 'disabled';
   END IF;
   IF page < 1 THEN
     here := NULL; -- the lease only
@@ -447,10 +464,11 @@ BEGIN
   FROM (SELECT DISTINCT f.subscription FROM json_to_recordset(ended) AS f(subscription bigint, cause text)
         WHERE f.cause = 'gone_410') g;
   PERFORM outbox.disable_subscription(h.subscription, 'failure_rate')
-  FROM json_to_recordset(health) AS x(subscription bigint, failures bigint)
+  FROM json_to_recordset(health) AS x(subscription bigint, failures bigint, cause text)
   JOIN outbox.subscription_health h ON h.subscription = x.subscription
   JOIN outbox.subscription s ON s.subscription = x.subscription
   WHERE x.failures > 0 AND h.consecutive_failures >= 3
+    AND x.cause NOT IN ('secret_undecryptable', 'adapter_fault') -- faults of this side are none of its own
     AND h.failing_since < clock_timestamp() - s.disable_after_s * interval '1 second';
 
   RETURN QUERY

@@ -39,7 +39,7 @@ DECLARE
                      ' outbox.subscription_health, outbox.operation, outbox.idempotency'],
     ['outbox_relay', 'SELECT, INSERT ON outbox.attempt'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]), outbox.filter_view(outbox.event),'
-                     ' outbox.filter_takes(jsonpath, outbox.event),'
+                     ' outbox.filter_takes(jsonpath, jsonb), outbox.filter_takes(jsonpath, outbox.event),'
                      ' outbox.expand_events(outbox.lane, bigint[], text, bigint, bigint),'
                      ' outbox.expand(int, bigint, bigint, int, boolean, text, text),'
                      ' outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]),'
