@@ -18,6 +18,8 @@
 
 #include <stddef.h>
 
+struct work_slots;
+
 #define API_MAX_BODY       ((size_t)1024 * 1024)
 #define API_MAX_VALUES     2 /* {names} in the path of a route */
 #define API_VALUE_SIZE     256
@@ -33,6 +35,7 @@ struct api_call {
     const char *request_id;
     char values[API_MAX_VALUES][API_VALUE_SIZE]; /* of the {names}, decoded */
     struct api_problem *problem;
+    struct work_slots *slots; /* of all calls */
 };
 
 /** `out` is the answer's body; it stays empty with status 204 and 304. Blocks on the

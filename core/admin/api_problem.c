@@ -59,6 +59,7 @@ static const struct kind {
     {"idempotency-key-reused", 422, "The key was used for another request"},
     {"verification-failed", 422, "The endpoint did not agree"},
     {"precondition-required", 428, "The request must be conditional"},
+    {"too-many-trials", 429, "Too many endpoints and names are being tried"},
     {"too-many-headers", 431, "The headers are too large"},
     {"internal", 500, "Internal Server Error"},
     {"unavailable", 503, "Service Unavailable"},

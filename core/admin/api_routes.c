@@ -20,6 +20,7 @@
 #include "admin/api_visibility.h"
 #include "admin/host_check.h"
 #include "admin/http_server.h"
+#include "admin/work_slots.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -29,11 +30,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define TIMEOUT_S   60 /* a change may take that long */
-#define MAX_RUNNING 24 /* requests at work, each with a database connection */
-#define MAX_WAIT_S  5  /* for one of them to end */
+#define TIMEOUT_S 60 /* a change may take that long */
 
 struct shared_backend {
     struct api_backend backend;
@@ -44,9 +42,8 @@ struct api {
     struct api_auth *auth;
     struct http_server *server;
     char *listen;
-    pthread_mutex_t lock; /* guards shared and its refs, refusals, running */
-    pthread_cond_t ended; /* running became less */
-    size_t running;
+    struct work_slots *slots;
+    pthread_mutex_t lock; /* guards shared and its refs, refusals */
     struct shared_backend *shared;
     struct log_limit refusals;
 };
@@ -255,33 +252,6 @@ static void fail(struct api_call *call, const struct rider_error *err)
     }
 }
 
-/* Clients that are slow do not count here: their requests are complete, or not yet
- * requests. */
-static bool begin_work(struct api *api)
-{
-    struct timespec until;
-    int rc = 0;
-
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += MAX_WAIT_S;
-    (void)pthread_mutex_lock(&api->lock);
-    while (api->running >= MAX_RUNNING && rc == 0) {
-        rc = pthread_cond_timedwait(&api->ended, &api->lock, &until);
-    }
-    bool begun = api->running < MAX_RUNNING;
-    api->running += begun ? 1 : 0;
-    (void)pthread_mutex_unlock(&api->lock);
-    return begun;
-}
-
-static void end_work(struct api *api)
-{
-    (void)pthread_mutex_lock(&api->lock);
-    api->running--;
-    (void)pthread_cond_signal(&api->ended);
-    (void)pthread_mutex_unlock(&api->lock);
-}
-
 static void run(const struct api_match *match, struct api_call *call)
 {
     struct rider_error err = {.code = RIDER_OK, .text = ""};
@@ -311,7 +281,9 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
     if (!check(api, req, id, &match, &who, res)) {
         return;
     }
-    if (!begin_work(api)) {
+    /* Clients that are slow do not count here: their requests are complete, or not yet
+     * requests. */
+    if (!work_slots_begin(api->slots)) {
         http_response_header(res, "Retry-After", "5");
         refuse(res, id, "unavailable", "too many requests are at work");
         return;
@@ -326,11 +298,12 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
         .scopes = who.scopes,
         .request_id = id,
         .problem = &problem,
+        .slots = api->slots,
     };
     http_response_header(res, "X-Request-Id", id);
     run(&match, &call);
     drop_backend(api, shared);
-    end_work(api);
+    work_slots_end(api->slots);
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -382,11 +355,13 @@ int api_start(const struct api_options *options, struct api **ret,
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     (void)pthread_mutex_init(&api->lock, NULL);
-    (void)pthread_cond_init(&api->ended, NULL);
     int rc = api_set_backend(api, &options->backend, err);
     api->listen = strdup(options->listen);
     if (rc == 0 && api->listen == NULL) {
         rc = rider_fail(err, RIDER_E_NOMEM, "out of memory");
+    }
+    if (rc == 0) {
+        rc = work_slots_create(&api->slots, err);
     }
     if (rc == 0) {
         rc = api_auth_create(options->token_file, &api->auth, err);
@@ -415,7 +390,7 @@ void api_stop(struct api *api)
     http_server_stop(api->server);
     api_auth_destroy(api->auth);
     drop_backend(api, api->shared);
-    (void)pthread_cond_destroy(&api->ended);
+    work_slots_destroy(api->slots);
     (void)pthread_mutex_destroy(&api->lock);
     free(api->listen);
     free(api);

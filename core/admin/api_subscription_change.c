@@ -158,7 +158,7 @@ static int apply_patch(struct api_call *call, struct json_node *patch,
     check_status(&f, row_set_text(rows, 0, "status"), d.status, status);
     int rc = types ? api_check_types(call, &d, err) : 0;
     if (rc == 0 && target) {
-        api_check_target(call, row_set_text(rows, 0, "destination"), &d);
+        rc = api_check_target(call, row_set_text(rows, 0, "destination"), &d);
     }
     if (rc == 0) {
         rc = api_problem_check(call->problem);

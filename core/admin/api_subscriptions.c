@@ -12,6 +12,7 @@
 #include "admin/api_page.h"
 #include "admin/rfc3339.h"
 #include "admin/webhook_secret.h"
+#include "admin/work_slots.h"
 #include "outbox/subscription_secrets.h"
 #include "outbox/subscriptions.h"
 
@@ -68,8 +69,23 @@ static struct rider_bytes bytes_of(const char *text)
     return (struct rider_bytes){text, text == NULL ? 0 : strlen(text)};
 }
 
-void api_check_target(struct api_call *call, const char *destination,
-                      const struct subscription_document *d)
+int api_trial_begin(struct api_call *call)
+{
+    if (!work_slots_trial_begin(call->slots, call->who)) {
+        http_response_header(call->res, "Retry-After", "5");
+        return api_problem_set(call->problem, "too-many-trials",
+                               "too many endpoints and names are being tried");
+    }
+    return 0;
+}
+
+void api_trial_end(struct api_call *call)
+{
+    work_slots_trial_end(call->slots, call->who);
+}
+
+int api_check_target(struct api_call *call, const char *destination,
+                     const struct subscription_document *d)
 {
     const struct prober *prober = call->backend->prober;
     struct rider_header headers[SUBSCRIPTION_MAX_HEADERS];
@@ -81,7 +97,7 @@ void api_check_target(struct api_call *call, const char *destination,
     struct rider_target_fault fault = {.struct_size = sizeof(fault), .member = "url"};
 
     if (prober == NULL || d->url == NULL) {
-        return;
+        return 0;
     }
     for (const struct json_node *m = d->headers == NULL ? NULL : d->headers->first;
          m != NULL && target.n_headers < SUBSCRIPTION_MAX_HEADERS; m = m->next) {
@@ -90,10 +106,17 @@ void api_check_target(struct api_call *call, const char *destination,
                 (struct rider_header){bytes_of(m->key), bytes_of(m->text)};
         }
     }
-    if (prober->check(prober->arg, destination, &target, &fault) != 0) {
+    int rc = api_trial_begin(call);
+    if (rc != 0) {
+        return rc;
+    }
+    bool usable = prober->check(prober->arg, destination, &target, &fault) == 0;
+    api_trial_end(call);
+    if (!usable) {
         api_problem_fault(call->problem, pointer_of(fault.member), code_of(&fault),
                           "%s", fault.detail);
     }
+    return 0;
 }
 
 /* ---- the catalogue --------------------------------------------------------------- */
@@ -251,7 +274,7 @@ static int prepare(struct api_call *call, struct json_tree *body, struct creatio
         rc = api_check_types(call, &c->document, err);
     }
     if (rc == 0 && c->document.destination != NULL) {
-        api_check_target(call, c->document.destination, &c->document);
+        rc = api_check_target(call, c->document.destination, &c->document);
     }
     if (rc == 0) {
         rc = api_problem_check(call->problem);

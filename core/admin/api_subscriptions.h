@@ -30,9 +30,14 @@ int api_subscription_patch(struct api_call *call, struct buf *out,
 int api_subscription_delete(struct api_call *call, struct buf *out,
                             struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Asks the adapter whether the target can be used, and adds a fault if not. Blocks on
- *  the resolver. */
-void api_check_target(struct api_call *call, const char *destination,
-                      const struct subscription_document *d);
+/** Before the call waits for a resolver or an endpoint, and afterwards; see
+ *  work_slots.h. Refuses with a problem when too many wait: no end then. */
+int api_trial_begin(struct api_call *call) RIDER_MUST_CHECK;
+void api_trial_end(struct api_call *call);
+
+/** Asks the adapter whether the target can be used, and adds a fault if not. A trial:
+ *  blocks on the resolver, and may be refused. */
+int api_check_target(struct api_call *call, const char *destination,
+                     const struct subscription_document *d) RIDER_MUST_CHECK;
 
 #endif

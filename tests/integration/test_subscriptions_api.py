@@ -491,6 +491,24 @@ def test_a_test_does_not_reach_what_is_refused(api, made, db):
     assert (attempt["status"] != "delivered", attempt["error"]["cause"]) == (True, "blocked_address")
 
 
+def test_slow_endpoints_keep_nobody_waiting(api, made, endpoint):
+    sub, answers = made(), []
+    endpoint.answers["/hook"] = lambda _headers, _body: (time.sleep(8), (200, b""))[1]
+    threads = [threading.Thread(target=lambda: answers.append(api("POST", at(sub, "/test")))) for _ in range(30)]
+    for t in threads:
+        t.start()
+    wait_until(lambda: len(endpoint.at()) >= 4, "some are being tried")
+    begin = time.monotonic()
+    assert all(api("GET", at(sub)).status == 200 for _ in range(3))
+    assert time.monotonic() - begin < 2
+    assert api("POST", at(sub, "/test"), who="hooks-writer").status == 200, "others have trials left"
+    for t in threads:
+        t.join()
+    assert len(endpoint.at()) == 5
+    assert sorted(a.status for a in answers) == [200] * 4 + [429] * 26
+    assert all((a.code, a.headers["retry-after"]) == ("too-many-trials", "5") for a in answers if a.status == 429)
+
+
 def test_the_handshake(api, made, db, endpoint):
     endpoint.answers["/hook"] = agree
     sub = made(verify="challenge")
