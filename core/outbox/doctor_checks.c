@@ -158,8 +158,11 @@ static const char deliveries_sql[] =
     "  min(e.occurred_at)), max(d.last_error)) AS text, '' AS advice, d.cause "
     "FROM outbox.delivery d JOIN outbox.lane l ON l.lane = d.lane "
     "JOIN outbox.event e ON e.seq = d.seq "
-    "WHERE d.state = 'RETRY' AND d.cause IS NOT NULL GROUP BY l.destination, d.cause "
-    "ORDER BY 1, 2";
+    "WHERE d.state = 'RETRY' AND d.cause IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM outbox.subscription s"
+    "  WHERE s.subscription = d.subscription"
+    "   AND (s.status <> 'active' OR s.deleted_at IS NOT NULL)) "
+    "GROUP BY l.destination, d.cause ORDER BY 1, 2";
 
 static const char held_sql[] =
     "SELECT 'warning' AS severity, h.destination AS subject,"

@@ -20,7 +20,8 @@ static const char event_sql[] =
 static const char places_sql[] =
     "SELECT t.destination, t.part, t.subscription,"
     " t.subscription_id AS \"subscriptionId\", t.host, t.state, t.cause, t.attempts,"
-    " t.since, t.next_attempt_at AS \"nextAttempt\", t.last_error AS \"lastError\","
+    " t.since, CASE WHEN t.state = 'RETRY' THEN t.next_attempt_at END AS "
+    "\"nextAttempt\", t.last_error AS \"lastError\","
     " NOT t.has_row AS \"byCursor\", t.lane_state AS \"laneState\","
     " t.lane_owner AS \"laneOwner\", t.lane_cause AS \"laneCause\","
     " t.lane_settled_seq AS \"laneSettledSeq\", t.lane_sent_seq AS \"laneSentSeq\" "

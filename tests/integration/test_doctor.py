@@ -293,6 +293,7 @@ def test_trace_tells_each_destination_apart(db, doctor, relay_of, file, hook):
     wait_until(lambda: trace(doctor, db, second)["hook"]["state"] == "HELD", "the next is held")
     wait_until(lambda: trace(doctor, db, second)["file"]["state"] == "PUBLISHED", "the file has it")
     assert trace(doctor, db, first)["hook"]["attempts"] == 2
+    assert trace(doctor, db, first)["hook"]["nextAttempt"] is None
     assert trace(doctor, db, second)["hook"]["cause"] == "key_held_by:" + first
     text = run(doctor.binary, "trace", first, "--dsn", db.dsn).stdout
     assert "order/R-1" in text and "422" in text and "rejected_4xx" in text
@@ -328,6 +329,9 @@ def test_subscriptions_that_do_not_take_their_deliveries(db, doctor, relay_of, r
     doctor.waits_for("subscriptions", "paused since", "1 deliveries wait", severity="warning", args=args)
     doctor.waits_for("subscriptions", "disabled since", "failure_rate", "recover", severity="warning", args=args)
     doctor.waits_for("subscriptions", "pending_verification", "/verify", severity="warning", args=args)
+    # Deliveries that nobody tries are no second finding.
+    db.run("UPDATE outbox.delivery SET state = 'RETRY', cause = 'no_route', next_attempt_at = now() + interval '1 hour'")
+    doctor.waits_for("deliveries", "no_route: 1 events are tried again", args=args)
     assert "SECRET" not in json.dumps(doctor.report(*args))
 
 
