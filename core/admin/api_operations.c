@@ -12,6 +12,7 @@
 #include "admin/api_request.h"
 #include "admin/api_subscriptions.h"
 #include "admin/rfc3339.h"
+#include "base/parse.h"
 #include "outbox/webhook_operations.h"
 
 #include <stdio.h>
@@ -27,6 +28,23 @@ static void read_time(const struct api_fields *f, const char *name, const char *
                          "a time as RFC 3339 writes it is expected");
         *ret = NULL;
     }
+}
+
+static void read_from(const struct api_fields *f, const char **ret)
+{
+    const struct json_node *from = api_fields_any(f, "from");
+    int64_t seq = 0;
+
+    if (from == NULL) {
+        return;
+    }
+    if (!api_number_int(from, 1, INT64_MAX, &seq) &&
+        (from->kind != JSON_NODE_TEXT || !parse_is_uuid(from->text))) {
+        api_fields_fault(f, from, "invalid-value",
+                         "the eventId or the number of an event is expected");
+        return;
+    }
+    *ret = from->text;
 }
 
 static void read_types(const struct api_fields *f, struct buf *list, const char **ret)
@@ -56,6 +74,7 @@ static int read_recovery(struct api_call *call, struct json_tree *body,
     (void)api_fields_word(&f, "include", includes, &r->include);
     read_time(&f, "since", &r->since);
     read_time(&f, "until", &r->until);
+    read_from(&f, &r->from);
     read_types(&f, types, &r->event_types);
     (void)api_fields_positive(&f, "rate_per_second", MAX_RATE, &r->per_second);
     (void)api_fields_bool(&f, "dry_run", &r->dry_run);
@@ -71,6 +90,10 @@ static int refuse(struct api_call *call, enum webhook_refusal refusal,
         return api_problem_set(call->problem, "subscription-disabled",
                                "make the subscription active or paused first; paused "
                                "keeps the order of what is recovered and what comes");
+    case WEBHOOK_NO_EVENT:
+        api_problem_fault(call->problem, "/from", "window-too-large",
+                          "there is no such event in the log (any more)");
+        return api_problem_check(call->problem);
     case WEBHOOK_UNREADY:
         return api_problem_set(call->problem, "conflict",
                                "no relay has run this destination yet");

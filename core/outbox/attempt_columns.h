@@ -26,6 +26,7 @@
     "  'detail', a.error) END AS error, a.retry_after_ms / 1000 AS retry_after_s," \
     " a.next_attempt_at,"                                                          \
     " CASE WHEN a.seq IS NULL OR a.outcome = 'delivered' THEN NULL"                \
+    "  WHEN a.cause = 'gone_410' THEN 'gone'"                                      \
     "  WHEN a.outcome = 'rejected' THEN 'rejected'"                                \
     "  WHEN a.next_attempt_at IS NULL THEN 'exhausted'"                            \
     "  WHEN a.retry_after_ms IS NOT NULL THEN 'retry_after'"                       \

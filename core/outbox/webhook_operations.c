@@ -20,7 +20,12 @@ static const char recover_sql[] =
     "$1, $2, $3::timestamptz, $4::timestamptz,"
     " CASE WHEN $5::json IS NOT NULL"
     "  THEN ARRAY(SELECT json_array_elements_text($5::json)) END,"
-    " $6::real, $7, $8::boolean) r";
+    " $6::real, $7, $8::boolean, $9::bigint) r";
+
+static const char event_sql[] =
+    "SELECT e.seq FROM outbox.event e "
+    "WHERE CASE WHEN $1 ~ '^[0-9]+$' THEN e.seq = $1::bigint"
+    " ELSE e.event_id = $1::uuid END";
 
 static const char read_sql[] =
     "SELECT p.id, p.subscription_id, p.kind, p.include, p.since, p.until, p.from_seq,"
@@ -69,13 +74,27 @@ int webhook_recover(struct outbox_tx *tx, const struct webhook_recovery *recover
                     enum webhook_refusal *ret, struct row_set **ret_rows,
                     struct rider_error *err)
 {
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *event = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    const char *const values[] = {
-        recovery->subscription, recovery->include,
-        recovery->since,        recovery->until,
-        recovery->event_types,  recovery->per_second,
-        recovery->actor,        recovery->dry_run ? "true" : "false"};
-    int rc = outbox_tx_rows(tx, recover_sql, 8, values, &rows, err);
+
+    if (recovery->from != NULL) {
+        int found = outbox_tx_rows(tx, event_sql, 1, &recovery->from, &event, err);
+
+        if (found != 0 || row_set_count(event) == 0) {
+            *ret = WEBHOOK_NO_EVENT;
+            return found;
+        }
+    }
+    const char *const values[] = {recovery->subscription,
+                                  recovery->include,
+                                  recovery->since,
+                                  recovery->until,
+                                  recovery->event_types,
+                                  recovery->per_second,
+                                  recovery->actor,
+                                  recovery->dry_run ? "true" : "false",
+                                  event != NULL ? row_set_text(event, 0, "seq") : NULL};
+    int rc = outbox_tx_rows(tx, recover_sql, 9, values, &rows, err);
 
     if (rc == 0) {
         *ret = refusal_of(rows);

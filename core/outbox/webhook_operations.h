@@ -20,6 +20,7 @@ enum webhook_refusal {
     WEBHOOK_DONE,
     WEBHOOK_UNKNOWN,  /* or deleted */
     WEBHOOK_DISABLED, /* its subscription */
+    WEBHOOK_NO_EVENT, /* to begin at is in the log */
     WEBHOOK_UNREADY   /* no relay has had the destination yet */
 };
 
@@ -33,6 +34,7 @@ struct webhook_recovery {
     const char *subscription; /* its id */
     const char *include;      /* "failed", "missed" or "all" */
     const char *since, *until;
+    const char *from;        /* an event's id or its number */
     const char *event_types; /* a JSON list of patterns */
     const char *per_second;  /* a number */
     const char *actor;

@@ -220,6 +220,43 @@ def test_what_failed_is_recovered_once_the_endpoint_is_well(api, db, made, endpo
     assert len(attempts["data"]) == 30
 
 
+def test_a_recovery_begins_at_an_event(api, db, made, endpoint):
+    endpoint.answers["/hook"] = 422
+    sub = made()
+    ids = publish(db, 5)
+    wait_states(db, sub, DEAD=5)
+
+    def count(begin) -> int:
+        return api("POST", f"{BASE}/{sub}/recover", {"from": begin, "dry_run": True}).body["failed"]
+    assert count(ids[3]) == 2
+    seq = db.value("SELECT seq FROM outbox.event WHERE event_id = %s", ids[1])
+    assert count(seq) == 4
+    gone = api("POST", f"{BASE}/{sub}/recover", {"from": "00000000-0000-0000-0000-000000000000"})
+    assert gone.status == 422 and gone.faults() == {"/from": "window-too-large"}
+    assert api("POST", f"{BASE}/{sub}/recover", {"from": seq}).body["from_seq"] == seq
+
+
+def test_an_endpoint_that_is_gone_gets_no_more_attempts(api, db, made, endpoint):
+    endpoint.answers["/hook"] = 410
+    sub = made()
+    publish(db)
+    wait_states(db, sub, DEAD=1)
+    [attempt] = api("GET", f"{BASE}/{sub}/attempts").body["data"]
+    assert (attempt["next_attempt_at"], attempt["next_attempt_reason"]) == (None, "gone")
+
+
+def test_a_delivery_tells_until_when_its_endpoint_is_left_alone(api, db, made):
+    sub = made(status="paused")
+    publish(db, 3)
+    wait_states(db, sub, PENDING=3)
+    db.run("UPDATE outbox.delivery SET state = 'RETRY', next_attempt_at = '2100-01-01Z' WHERE seq = 1")
+    db.run("UPDATE outbox.delivery SET state = 'RETRY', next_attempt_at = '2098-01-01Z' WHERE seq = 2")
+    db.run("INSERT INTO outbox.subscription_health (subscription, throttled_until)"
+           " SELECT subscription, '2099-01-01Z' FROM outbox.subscription")
+    shown = api("GET", f"{BASE}/{sub}/deliveries").body["data"]
+    assert [d["next_attempt_at"][:4] for d in shown] == ["2099", "2099", "2100"]
+
+
 def test_what_was_missed_while_disabled_arrives_in_order(api, db, made, endpoint):
     sub = made()
     before = publish(db, 3, keys=1)
@@ -267,6 +304,8 @@ def test_a_recovery_is_cancelled(api, db, made, endpoint):
     ({"event_types": []}, "/event_types", "invalid-value"),
     ({"event_types": [""]}, "/event_types/0", "invalid-value"),
     ({"dry_run": 1}, "/dry_run", "invalid-value"),
+    ({"from": 0}, "/from", "invalid-value"),
+    ({"from": "1"}, "/from", "invalid-value"),
     ({"window": 1}, "/window", "unknown-member"),
 ])
 def test_a_recovery_names_its_mistakes(api, made, body, pointer, code):

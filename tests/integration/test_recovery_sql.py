@@ -219,6 +219,24 @@ def test_what_passed_while_it_was_disabled_is_found(lane):
     assert set(lane.db.run("SELECT trigger FROM outbox.attempt")) == {("schedule",)}
 
 
+def test_a_recovery_begins_at_a_position(lane):
+    one = lane.subscribe()
+    failed = dead(lane, one, "a", "b")
+    lane.set_status(one, "disabled")
+    missed = [lane.publish("c"), lane.publish("d")]
+    lane.expand_all()
+    lane.set_status(one, "active")
+    assert lane.recover(one, dry_run=True, from_seq=failed[1])["failed"] == 1
+    assert lane.recover(one, "missed", dry_run=True, from_seq=missed[1])["missed"] == 1
+    lane.recover(one, from_seq=missed[1])
+    lane.work()
+    assert lane.states(one) == {failed[0]: "DEAD", failed[1]: "DEAD", missed[1]: "PENDING"}
+    # What was missed before is not forgotten by that.
+    lane.recover(one)
+    lane.work()
+    assert lane.states(one) == {seq: "PENDING" for seq in failed + missed}
+
+
 def test_without_a_range_nothing_from_before_is_found(lane):
     lane.publish("a")
     lane.expand_all()

@@ -109,6 +109,9 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_position_kept(lane):
     lane.end(one, second, "DEAD", cause="gone_410")
     assert lane.db.run("SELECT status, status_reason, missed_snap IS NOT NULL, version FROM outbox.subscription") == [
         ("disabled", "gone_410", True, 2)]
+    assert lane.db.run("SELECT a.action, a.actor, a.filter->>'reason', a.filter->>'subscription' = s.id"
+                       " FROM outbox.audit a, outbox.subscription s") == [
+        ("subscription.disable", "relay", "gone_410", True)]
 
 
 def test_a_page_follows_the_number_of_subscriptions(db):

@@ -374,15 +374,25 @@ END $$;
 REVOKE ALL ON FUNCTION outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]) FROM PUBLIC;
 
 -- Disables a subscription and remembers the cursor, so that what it misses can be found. Does not lock the lane.
+-- Whoever does it by hand writes the audit row; what a relay decides ends up there by this.
 CREATE FUNCTION outbox.disable_subscription(subscription bigint, reason text) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  id text;
+BEGIN
   UPDATE outbox.subscription s
-  SET status = 'disabled', status_reason = reason, status_changed_at = clock_timestamp(), updated_at = clock_timestamp(),
-      version = s.version + 1,
+  SET status = 'disabled', status_reason = disable_subscription.reason, status_changed_at = clock_timestamp(),
+      updated_at = clock_timestamp(), version = s.version + 1,
       missed_snap = COALESCE(s.missed_snap, (SELECT l.snap FROM outbox.lane l
                                              WHERE l.destination = s.destination AND l.part = 0))
   WHERE s.subscription = disable_subscription.subscription AND s.status <> 'disabled' AND s.deleted_at IS NULL
-$$;
+  RETURNING s.id INTO id;
+  IF FOUND AND reason <> 'manual' THEN
+    PERFORM outbox.note_change('subscription.disable', 'relay',
+                               jsonb_build_object('subscription', id, 'reason', reason));
+  END IF;
+END $$;
 REVOKE ALL ON FUNCTION outbox.disable_subscription(bigint, text) FROM PUBLIC;
 
 -- Writes down how deliveries ended. `ended` is a list of objects: the delivery (seq, subscription), what becomes of it

@@ -177,12 +177,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint) FROM PUBLIC;
 
--- Begins to recover what failed, what was missed, or both. since and until are about when events occurred. Without a
--- range: every dead delivery, and what came while the subscription was disabled. A dry run counts and leaves
--- `operation` NULL. `refused` says why nothing was done: unknown, disabled, or unready (no relay has had the lane).
+-- Begins to recover what failed, what was missed, or both. since and until are about when events occurred; from_seq is
+-- the first event that counts. Without a range: every dead delivery, and what came while the subscription was disabled.
+-- A dry run counts and leaves `operation` NULL. `refused` says why nothing was done: unknown, disabled, or unready (no
+-- relay has had the lane).
 CREATE FUNCTION outbox.recover(subscription text, include text, since timestamptz DEFAULT NULL,
                                until timestamptz DEFAULT NULL, event_types text[] DEFAULT NULL,
                                per_second real DEFAULT NULL, actor text DEFAULT '', dry_run boolean DEFAULT false,
+                               from_seq bigint DEFAULT NULL,
                                OUT refused text, OUT operation text, OUT failed bigint, OUT missed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -203,6 +205,7 @@ BEGIN
   o.include := recover.include;
   o.since := recover.since;
   o.until := recover.until;
+  o.from_seq := recover.from_seq;
   o.event_types := recover.event_types;
   o.created_at := clock_timestamp();
   o.last_seq := COALESCE((SELECT max(e.seq) FROM outbox.event e), 0);
@@ -210,29 +213,31 @@ BEGIN
     WHEN NOT outbox.looks_at_log(s, o) THEN
       (SELECT min(d.seq) FROM outbox.delivery d WHERE d.lane = l.lane AND d.subscription = s.subscription
          AND d.state = 'DEAD')
-    WHEN since IS NULL AND until IS NULL AND recover.include = 'missed' THEN
+    WHEN since IS NULL AND until IS NULL AND recover.from_seq IS NULL AND recover.include = 'missed' THEN
       LEAST(s.missed_seq, (SELECT min(x.seq) FROM (
         SELECT e.seq FROM outbox.event e WHERE e.xid >= pg_snapshot_xmax(s.missed_snap)
         UNION ALL
         SELECT e.seq FROM pg_snapshot_xip(s.missed_snap) i(x) JOIN outbox.event e ON e.xid = i.x) x)) END,
     (SELECT min(e.seq) FROM outbox.event e), 1);
+  o.first_seq := GREATEST(o.first_seq, recover.from_seq);
   o.position := o.first_seq - 1;
   IF dry_run THEN
     SELECT count(*) FILTER (WHERE r.dead), count(*) FILTER (WHERE NOT r.dead) INTO failed, missed
     FROM outbox.operation_rows(l, s, o, o.last_seq) r;
     RETURN;
   END IF;
-  INSERT INTO outbox.operation AS p (subscription, kind, include, since, until, event_types, rate_per_second, actor,
-                                     first_seq, last_seq, position, created_at)
-  VALUES (s.subscription, 'recover', recover.include, recover.since, recover.until, recover.event_types,
-          recover.per_second, left(COALESCE(recover.actor, ''), 200), o.first_seq, o.last_seq, o.position, o.created_at)
+  INSERT INTO outbox.operation AS p (subscription, kind, include, since, until, from_seq, event_types, rate_per_second,
+                                     actor, first_seq, last_seq, position, created_at)
+  VALUES (s.subscription, 'recover', recover.include, recover.since, recover.until, recover.from_seq,
+          recover.event_types, recover.per_second, left(COALESCE(recover.actor, ''), 200), o.first_seq, o.last_seq, o.position,
+          o.created_at)
   RETURNING p.id INTO operation;
   INSERT INTO outbox.audit (action, actor, filter, per_second, affected)
   VALUES ('subscription.recover', left(COALESCE(recover.actor, ''), 200), jsonb_strip_nulls(jsonb_build_object(
             'subscription', s.id, 'operation', operation, 'include', recover.include, 'since', recover.since,
-            'until', recover.until, 'event_types', recover.event_types)), GREATEST(recover.per_second, 1)::int, 0);
+            'until', recover.until, 'from_seq', recover.from_seq, 'event_types', recover.event_types)), GREATEST(recover.per_second, 1)::int, 0);
 END $$;
-REVOKE ALL ON FUNCTION outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean, bigint) FROM PUBLIC;
 
 -- Queues at most `most` rows of an operation whose row, lane and subscription the caller has locked.
 CREATE FUNCTION outbox.operation_page(l outbox.lane, s outbox.subscription, o outbox.operation, most bigint,
@@ -329,7 +334,7 @@ BEGIN
     -- All that was missed is queued, unless it has been disabled again since.
     UPDATE outbox.subscription y SET missed_snap = NULL, missed_seq = NULL
     WHERE y.subscription = o.subscription AND o.kind = 'recover' AND o.include <> 'failed' AND o.since IS NULL
-      AND o.until IS NULL AND o.event_types IS NULL AND y.status <> 'disabled' AND y.status_changed_at <= o.created_at;
+      AND o.until IS NULL AND o.from_seq IS NULL AND o.event_types IS NULL AND y.status <> 'disabled' AND y.status_changed_at <= o.created_at;
   END IF;
   RETURN true;
 END $$;
@@ -854,12 +859,15 @@ SELECT format('dlv_%s_%s_%s', d.lane, d.seq, d.subscription) AS id, d.lane, d.se
             WHEN d.state = 'HELD' THEN 'key_held'
             ELSE COALESCE(d.cause, w.cause) END AS cause,
        d.attempts, d.setbacks, d.trigger, d.last_error,
-       CASE WHEN d.state = 'RETRY' THEN d.next_attempt_at END AS next_attempt_at, d.created_at, d.updated_at,
-       o.id AS operation_id
+       CASE WHEN d.state = 'RETRY' THEN GREATEST(d.next_attempt_at, h.throttled_until)
+            WHEN d.state = 'PENDING' AND h.throttled_until > clock_timestamp() THEN h.throttled_until END
+         AS next_attempt_at,
+       d.created_at, d.updated_at, o.id AS operation_id
 FROM outbox.delivery d
 JOIN outbox.lane l ON l.lane = d.lane
 JOIN outbox.event e ON e.seq = d.seq
 JOIN outbox.subscription_wait w ON w.subscription = d.subscription
+LEFT JOIN outbox.subscription_health h ON h.subscription = d.subscription
 LEFT JOIN outbox.operation o ON o.operation = d.operation;
 
 UPDATE outbox.meta SET schema_version = 7;

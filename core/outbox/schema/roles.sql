@@ -52,7 +52,7 @@ DECLARE
                      ' outbox.looks_at_log(outbox.subscription, outbox.operation),'
                      ' outbox.order_keys(int, bigint, bigint[], boolean), outbox.clean_subscriptions(),'
                      ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
-                     ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean),'
+                     ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean, bigint),'
                      ' outbox.put_event_types(json, text)'],
 
     ['outbox_api', 'USAGE ON SCHEMA outbox'],
@@ -74,7 +74,7 @@ DECLARE
     ['outbox_api', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]),'
                    ' outbox.disable_subscription(bigint, text), outbox.note_change(text, text, jsonb, bigint),'
                    ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
-                   ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean),'
+                   ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean, bigint),'
                    ' outbox.put_event_types(json, text)'],
     ['outbox_api', 'SELECT ON outbox.subscription_delivery, outbox.operation_progress'],
 
@@ -93,7 +93,7 @@ DECLARE
                         ' outbox.held_release(jsonb, boolean, text, int),'
                         ' outbox.lane_pause(text, text, boolean), outbox.lane_resume(text, text),'
                         ' outbox.redeliver(int, bigint, bigint, text), outbox.cancel_operation(text, text),'
-                        ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean)'],
+                        ' outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean, bigint)'],
     ['outbox_operator', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
                         ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
                         ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
