@@ -17,6 +17,7 @@
 #include "admin/webhook_secret.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 #include "outbox/secret_store.h"
 #include "outbox/subscription_secrets.h"
 #include "outbox/subscriptions.h"
@@ -348,8 +349,12 @@ static int keep_attempt(const struct api_call *call, struct outbox_tx *tx,
     text_or_null(&w, "cause", r->cause_word);
     text_or_null(&w, "error", r->reason);
     if (row_set_bool(t->rows, 0, "keep_responses") && r->response_len > 0) {
+        char text[1025];
         size_t n = r->response_len < 1024 ? r->response_len : 1024;
-        jw_string_n(&w, "response", r->response, n);
+        memcpy(text, r->response, n);
+        text[n] = '\0';
+        utf8_scrub(text); /* the database takes neither that nor a NUL */
+        jw_string(&w, "response", text);
     }
     jw_object_end(&w);
     return subscription_attempt_add(tx, buf_text(&row), (call->scopes & API_READ) != 0,

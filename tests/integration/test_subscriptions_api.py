@@ -484,6 +484,14 @@ def test_a_test_is_sent_and_told(api, made, db, endpoint):
     assert api("POST", at(sub, "/test"), {"event_type": ""}).faults() == {"/event_type": "invalid-value"}
 
 
+def test_an_answer_may_hold_any_bytes(api, made, db, endpoint):
+    endpoint.answers["/hook"] = lambda _headers, _body: (500, b"a\xff\xc3b\x00c")
+    sub = made(keep_responses=True)
+    answer = api("POST", at(sub, "/test"))
+    assert (answer.status, answer.body["status"], answer.body["response_excerpt"]) == (200, "retry", "a??b"), answer
+    assert db.value("SELECT response FROM outbox.attempt") == "a??b"
+
+
 def test_a_test_does_not_reach_what_is_refused(api, made, db):
     sub = made()
     db.run("UPDATE outbox.subscription SET url = 'https://10.0.0.1/'")
