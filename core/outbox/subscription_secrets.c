@@ -17,7 +17,8 @@ static const char add_sql[] =
     "WHERE s.id = $1";
 
 static const char lock_sql[] = "SELECT s.subscription FROM outbox.subscription s "
-                               "WHERE s.id = $1 AND s.deleted_at IS NULL FOR UPDATE";
+                               "WHERE s.id = $1 AND s.deleted_at IS NULL "
+                               "FOR NO KEY UPDATE";
 
 /* $2: seconds. Those that expire sooner anyway keep their time. */
 static const char expire_sql[] =

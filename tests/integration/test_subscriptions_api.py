@@ -463,6 +463,17 @@ def test_rotation(api, made, db, endpoint, ring):
     assert given not in api.relay.log() and sub["secret"] not in api.relay.log()
 
 
+def test_a_rotation_waits_for_nobody_who_refers_to_it(api, made, db):
+    sub = made()
+    with contextlib.closing(db.connect()) as operation:
+        operation.cursor().execute("INSERT INTO outbox.operation (subscription, kind, include)"
+                                   " SELECT subscription, 'recover', 'failed' FROM outbox.subscription")
+        begin = time.monotonic()
+        assert api("POST", at(sub, "/secret/rotate")).status == 200
+        assert time.monotonic() - begin < 2
+        operation.rollback()
+
+
 def test_a_test_is_sent_and_told(api, made, db, endpoint):
     sub = made(headers={"X-Tenant": "7"})
     answer = api("POST", at(sub, "/test"), '{"event_type": "order.paid", "data": {"n": 1.50}}')
