@@ -123,6 +123,27 @@ static const char update_sql[] =
     "   WHERE o.subscription = c.subscription AND o.status = 'disabled')) "
     "SELECT subscription, status FROM changed";
 
+/* Whoever changes rows of subscriptions has the lane, and has it first. */
+static const char change_lane_sql[] =
+    "SELECT l.lane FROM outbox.lane l JOIN outbox.subscription s"
+    " ON l.destination = s.destination WHERE s.id = $1"
+    " AND s.ordering = 'none' AND $2::json->>'ordering' = 'key' "
+    "ORDER BY l.lane FOR NO KEY UPDATE OF l";
+
+/* Without an order all rows of a key could go: now those behind the first open one wait,
+ * as if they had been made that way. Nothing to do for a key in order. */
+static const char order_sql[] =
+    "WITH q AS MATERIALIZED (SELECT d.lane, d.seq, d.state, row_number() OVER"
+    "  (PARTITION BY d.aggregate_type, d.aggregate_id ORDER BY d.seq) AS nth"
+    " FROM outbox.lane l JOIN outbox.delivery d ON d.lane = l.lane"
+    " WHERE l.lane = $2::int AND d.subscription = $1::bigint"
+    "  AND d.state NOT IN ('DELIVERED', 'DISCARDED')"
+    "  AND (l.hold_dead OR d.state <> 'DEAD')) "
+    "UPDATE outbox.delivery d SET state = 'HELD', updated_at = clock_timestamp() "
+    "FROM q WHERE q.nth > 1 AND q.state IN ('PENDING', 'RETRY')"
+    " AND d.lane = q.lane AND d.seq = q.seq AND d.subscription = $1::bigint "
+    "RETURNING d.seq";
+
 static const char disable_sql[] =
     "SELECT outbox.disable_subscription($1::bigint, 'manual')";
 
@@ -302,16 +323,35 @@ int subscription_insert(struct outbox_tx *tx, struct subscription_new *s,
                    : rc;
 }
 
+/* `lanes` are those that were held because the order changes. */
+static int order_rows(struct outbox_tx *tx, const char *subscription,
+                      const struct row_set *lanes, struct rider_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < row_set_count(lanes); i++) {
+        RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *none = NULL;
+        const char *const values[] = {subscription, row_set_text(lanes, i, "lane")};
+        rc = outbox_tx_rows(tx, order_sql, 2, values, &none, err);
+    }
+    return rc;
+}
+
 int subscription_update(struct outbox_tx *tx, struct subscription_change *s,
                         struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *none = NULL;
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *lanes = NULL;
+    const char *const order[] = {s->id, s->row};
     char version[24];
     const char *const values[] = {s->row, s->id, version};
 
     (void)snprintf(version, sizeof(version), "%" PRId64, s->version);
-    int rc = outbox_tx_rows(tx, update_sql, 3, values, &rows, err);
+    int rc = outbox_tx_rows(tx, change_lane_sql, 2, order, &lanes, err);
+    if (rc == 0) {
+        rc = outbox_tx_rows(tx, update_sql, 3, values, &rows, err);
+    }
     s->ret_taken = is_taken(rc, err);
     if (rc == 0 && row_set_count(rows) == 0) {
         s->ret_stale = true;
@@ -323,7 +363,10 @@ int subscription_update(struct outbox_tx *tx, struct subscription_change *s,
         return rider_fail(err, RIDER_E_CONFIG, "the endpoint has not agreed");
     }
     bool disable = rc == 0 && strcmp(row_set_text(rows, 0, "status"), "disabled") == 0;
-    if (disable) {
+    if (rc == 0) {
+        rc = order_rows(tx, row_set_text(rows, 0, "subscription"), lanes, err);
+    }
+    if (rc == 0 && disable) {
         const char *subscription = row_set_text(rows, 0, "subscription");
         rc = outbox_tx_rows(tx, disable_sql, 1, &subscription, &none, err);
     }

@@ -157,6 +157,23 @@ def test_etags(api, made):
     assert api("DELETE", at(sub), if_match='"v2"').status == 204
 
 
+def test_an_order_comes_to_what_waits(api, made, db, endpoint):
+    sub, other = made(ordering="none", status="paused"), made(url=endpoint.url("/o"), ordering="none", status="paused")
+    db.run("SELECT outbox.publish('order.paid', 'k-' || (i % 3), '{}', 'order') FROM generate_series(1, 9) i")
+    wait_until(lambda: db.value("SELECT count(*) FROM outbox.delivery WHERE state = 'PENDING'") == 18, "all may go")
+    db.run("UPDATE outbox.delivery SET state = 'DISCARDED' WHERE seq = 1")
+    assert api("PATCH", at(sub), {"ordering": "key"}, if_match="*").status == 200
+
+    def states(s: dict) -> list[tuple]:
+        return db.run("SELECT d.seq, d.state FROM outbox.delivery d JOIN outbox.subscription s USING (subscription)"
+                      " WHERE s.id = %s AND d.seq > 1 ORDER BY 1", s["id"])
+
+    assert states(sub) == [(seq, "PENDING" if seq <= 4 else "HELD") for seq in range(2, 10)]
+    assert states(other) == [(seq, "PENDING") for seq in range(2, 10)]
+    assert api("PATCH", at(sub), {"status": "active"}, if_match="*").status == 200
+    wait_until(lambda: len(endpoint.at()) == 8, "all of it is sent")
+
+
 def test_only_one_of_two_changes_wins(api, made):
     sub, statuses = made(), []
     threads = [threading.Thread(target=lambda i=i: statuses.append(
