@@ -173,8 +173,8 @@ bool api_fields_int(const struct api_fields *f, const char *name, int64_t min,
     return true;
 }
 
-bool api_fields_positive(const struct api_fields *f, const char *name, double max,
-                         const char **ret)
+bool api_fields_positive(const struct api_fields *f, const char *name, double min,
+                         double max, const char **ret)
 {
     const struct json_node *node = find(f, name);
 
@@ -182,8 +182,8 @@ bool api_fields_positive(const struct api_fields *f, const char *name, double ma
         return false;
     }
     double value = node->kind == JSON_NODE_NUMBER ? strtod(node->text, NULL) : 0;
-    if (!isfinite(value) || value < 0.001 || value > max) {
-        invalid(f, node, "a number from 0.001 to %g is expected", max);
+    if (!isfinite(value) || value < min || value > max) {
+        invalid(f, node, "a number from %g to %g is expected", min, max);
         return false;
     }
     *ret = node->text;

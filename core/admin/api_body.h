@@ -39,9 +39,9 @@ bool api_fields_text(const struct api_fields *f, const char *name, size_t min,
                      size_t max, const char **ret);
 bool api_fields_int(const struct api_fields *f, const char *name, int64_t min,
                     int64_t max, int64_t *ret);
-/** Above 0 and at most `max`; *ret is the number as it was written. */
-bool api_fields_positive(const struct api_fields *f, const char *name, double max,
-                         const char **ret);
+/** From `min` to `max`; *ret is the number as it was written. */
+bool api_fields_positive(const struct api_fields *f, const char *name, double min,
+                         double max, const char **ret);
 bool api_fields_bool(const struct api_fields *f, const char *name, bool *ret);
 /** One of `words`, which ends with NULL. */
 bool api_fields_word(const struct api_fields *f, const char *name,

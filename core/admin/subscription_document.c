@@ -174,7 +174,7 @@ static void read_limits(const struct api_fields *f)
     int64_t number = 0;
 
     (void)api_fields_int(&limits, "max_in_flight", 1, 256, &number);
-    (void)api_fields_positive(&limits, "rate_per_second", 1e6, &rate);
+    (void)api_fields_positive(&limits, "rate_per_second", 0.01, 1e6, &rate);
     (void)api_fields_int(&limits, "burst", 1, 1000000, &number);
     api_fields_finish(&limits);
 }

@@ -367,6 +367,12 @@ def test_answers_are_written_in_one_way(api, db, endpoint):
     assert answer.body["secrets"][0]["created_at"] == "2026-01-02T03:04:05.500000Z"
 
 
+def test_the_slowest_rate(api, made):
+    assert made(limits={"rate_per_second": 0.01})["limits"]["rate_per_second"] == 0.01
+    assert api("POST", BASE, {"url": "https://a.example/", "limits": {"rate_per_second": 0.0099}}).faults() == {
+        "/limits/rate_per_second": "invalid-value"}
+
+
 def test_bodies_of_the_wrong_size_and_type(api):
     assert api("POST", BASE, '{"description":"' + "x" * 1048576 + '"}').status == 413
     assert api("POST", BASE, '{"description":"' + "x" * 1000000 + '"}').status == 422

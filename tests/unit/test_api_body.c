@@ -113,7 +113,7 @@ static void all_mistakes_are_told(void **state)
     assert_false(api_fields_bool(&f, "flag", &flag));
     assert_false(api_fields_word(&f, "word", words, &text));
     assert_null(api_fields_list(&f, "list", 1, 3));
-    assert_false(api_fields_positive(&f, "rate", 10, &text));
+    assert_false(api_fields_positive(&f, "rate", 0.001, 10, &text));
     struct api_fields in = api_fields_object(&f, "object");
     assert_true(api_fields_int(&in, "in", 0, 9, &number));
     api_fields_finish(&in);
@@ -156,7 +156,7 @@ static void good_values_are_read(void **state)
     assert_true(flag);
     assert_true(api_fields_word(&f, "word", words, &text));
     assert_ptr_equal(text, words[1]);
-    assert_true(api_fields_positive(&f, "rate", 10, &text));
+    assert_true(api_fields_positive(&f, "rate", 0.001, 10, &text));
     assert_string_equal(text, "0.10");
     assert_int_equal(api_fields_list(&f, "list", 1, 2)->n, 2);
     assert_false(api_fields_text(&f, "nothing", 1, 3, &text));
