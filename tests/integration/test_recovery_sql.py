@@ -311,6 +311,62 @@ def test_a_range_reaches_back_before_the_subscription(lane):
     assert list(lane.states(one)) == [earlier]
 
 
+def numbered(lane, n: int, filter_path: str) -> int:
+    """n events that the lane has passed and a subscription that is asked about each; counts what is asked from here."""
+    lane.db.run("SELECT outbox.publish('order.paid', 'k' || i, json_build_object('n', i))"
+                " FROM generate_series(1, %s) i", n)
+    lane.expand_all(5000)
+    one = lane.subscribe(filter_path=filter_path)
+    lane.db.run("DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET track_functions = pl', current_database()); END$$")
+    return one
+
+
+def asked(lane) -> int:
+    return lane.db.value("SELECT COALESCE(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = 'filter_view'")
+
+
+def test_a_page_asks_no_filter_beyond_what_it_takes(lane):
+    one = numbered(lane, 900, "$.payload.n >= 0")
+    op = lane.recover(one, "missed", since="yesterday")["operation"]
+    lane.call("SELECT outbox.run_operation(250)")
+    wait_until(lambda: asked(lane) > 0, "what was asked is counted")
+    assert lane.progress(op)["enqueued"] == 250 and asked(lane) == 250
+    lane.work(250)
+    assert lane.progress(op)["enqueued"] == 900
+    wait_until(lambda: asked(lane) >= 900, "what was asked is counted")
+    assert asked(lane) == 900, "each event once"
+    lane.assert_one_open_a_key()
+
+
+def test_filters_are_asked_before_the_lane_is_locked(lane):
+    one = numbered(lane, 900, "$.payload.n > 800")
+    op = lane.recover(one, "missed", since="yesterday")["operation"]
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT FROM outbox.lane FOR NO KEY UPDATE")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            lane.call("SET LOCAL lock_timeout = '300ms'; SELECT outbox.run_operation(250)")
+    wait_until(lambda: asked(lane) > 0, "what was asked is counted")
+    assert asked(lane) == 500
+    lane.call("SELECT outbox.run_operation(250)")
+    assert 0.5 < lane.progress(op)["progress"] < 0.6, "it moves over what it does not take"
+    lane.work(250)
+    assert lane.progress(op)["enqueued"] == 100
+
+
+def test_a_filter_that_changes_while_it_is_asked_is_asked_again(lane):
+    one = numbered(lane, 100, "$.payload.n <= 10")
+    op = lane.recover(one, "missed", since="yesterday")["operation"]
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("UPDATE outbox.subscription SET filter_path = '$.payload.n > 10'")
+        thread = threading.Thread(target=lane.work)
+        thread.start()
+        wait_until(lambda: lane.db.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                         " AND datname = current_database()"), "the operation waits")
+        c.commit()
+        thread.join()
+    assert lane.progress(op)["enqueued"] == 90
+
+
 def test_nothing_is_missed_and_nothing_comes_twice_beside_writers_and_an_expanding_relay(lane):
     """Writers that commit late, a lane that expands, a subscription that comes and goes, recoveries: all at once."""
     one = lane.subscribe(ordering="none")

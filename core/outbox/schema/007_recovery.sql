@@ -144,28 +144,40 @@ RETURN (o).include <> 'failed' AND ((o).kind = 'backfill' OR (o).since IS NOT NU
   OR (o).from_seq IS NOT NULL OR (s).missed_snap IS NOT NULL);
 REVOKE ALL ON FUNCTION outbox.looks_at_log(outbox.subscription, outbox.operation) FROM PUBLIC;
 
+-- Whether an event is in the range of an operation, and its subscription takes the type. A recovery that names no range
+-- takes what came since the subscription was disabled.
+CREATE FUNCTION outbox.operation_takes(s outbox.subscription, o outbox.operation, seq bigint, xid xid8, type text,
+                                       occurred_at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN (o).kind = 'backfill' THEN pg_visible_in_snapshot(xid, (s).start_snap)
+            ELSE (o).since IS NOT NULL OR (o).until IS NOT NULL OR (o).from_seq IS NOT NULL
+                 OR NOT pg_visible_in_snapshot(xid, (s).missed_snap) OR seq >= (s).missed_seq END
+  AND ((o).since IS NULL OR occurred_at >= (o).since) AND ((o).until IS NULL OR occurred_at < (o).until)
+  AND ((o).from_seq IS NULL OR seq >= (o).from_seq)
+  AND ((o).event_types IS NULL OR type LIKE ANY (outbox.like_any((o).event_types)))
+  AND type LIKE ANY ((s).type_patterns);
+REVOKE ALL ON FUNCTION outbox.operation_takes(outbox.subscription, outbox.operation, bigint, xid8, text, timestamptz)
+  FROM PUBLIC;
+
 -- What an operation has to do from its position to `upto`: dead rows, and events without a row. An event counts once
--- the lane will not make rows of it any more: it has passed it, or the subscription is younger. A recovery that names
--- no range takes what came since the subscription was disabled. Ask with the lane locked.
-CREATE FUNCTION outbox.operation_rows(l outbox.lane, s outbox.subscription, o outbox.operation, upto bigint)
+-- the lane will not make rows of it any more: it has passed it, or the subscription is younger. Ask with the lane
+-- locked. Of events that were `seen` only those in `hits` count, whose filter has been asked; all others are asked.
+CREATE FUNCTION outbox.operation_rows(l outbox.lane, s outbox.subscription, o outbox.operation, upto bigint,
+                                      hits bigint[] DEFAULT NULL, seen pg_snapshot DEFAULT NULL)
 RETURNS TABLE (seq bigint, dead boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT e.seq, false FROM outbox.event e
   WHERE outbox.looks_at_log(s, o) AND e.seq > o.position AND e.seq <= upto
-    AND CASE WHEN o.kind = 'backfill' THEN pg_visible_in_snapshot(e.xid, s.start_snap)
-             ELSE pg_visible_in_snapshot(e.xid, l.snap) OR pg_visible_in_snapshot(e.xid, s.start_snap)
-                  OR pg_visible_in_snapshot(e.xid, l.win) AND e.seq <= l.win_seq END
-    AND (o.kind = 'backfill' OR o.since IS NOT NULL OR o.until IS NOT NULL OR o.from_seq IS NOT NULL
-         OR NOT pg_visible_in_snapshot(e.xid, s.missed_snap) OR e.seq >= s.missed_seq)
-    AND (o.since IS NULL OR e.occurred_at >= o.since) AND (o.until IS NULL OR e.occurred_at < o.until)
-    AND (o.from_seq IS NULL OR e.seq >= o.from_seq)
-    AND (o.event_types IS NULL OR e.type LIKE ANY (outbox.like_any(o.event_types)))
-    AND e.type LIKE ANY (s.type_patterns)
-    AND EXISTS (SELECT FROM unnest(l.route_types, l.route_aggregates) r(type, aggregate)
-                WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
-    AND (SELECT true FROM outbox.delivery d
-         WHERE d.lane = l.lane AND d.seq = e.seq AND d.subscription = s.subscription) IS NULL
-    AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e))
+    AND (o.kind = 'backfill' OR pg_visible_in_snapshot(e.xid, l.snap) OR pg_visible_in_snapshot(e.xid, s.start_snap)
+         OR pg_visible_in_snapshot(e.xid, l.win) AND e.seq <= l.win_seq)
+    AND CASE WHEN pg_visible_in_snapshot(e.xid, seen) AND NOT e.seq = ANY (hits) THEN false
+             WHEN NOT EXISTS (SELECT FROM unnest(l.route_types, l.route_aggregates) r(type, aggregate)
+                              WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate) THEN false
+             WHEN (SELECT true FROM outbox.delivery d
+                   WHERE d.lane = l.lane AND d.seq = e.seq AND d.subscription = s.subscription) THEN false
+             WHEN pg_visible_in_snapshot(e.xid, seen) THEN true
+             ELSE outbox.operation_takes(s, o, e.seq, e.xid, e.type, e.occurred_at)
+                  AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e)) END
   UNION ALL
   SELECT d.seq, true FROM outbox.delivery d
   CROSS JOIN LATERAL (SELECT x.type, x.occurred_at FROM outbox.event x WHERE x.seq = d.seq LIMIT 1) e
@@ -175,7 +187,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     AND (o.from_seq IS NULL OR d.seq >= o.from_seq)
     AND (o.event_types IS NULL OR e.type LIKE ANY (outbox.like_any(o.event_types)))
 $$;
-REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint, bigint[],
+                                              pg_snapshot) FROM PUBLIC;
 
 -- Begins to recover what failed, what was missed, or both. since and until are about when events occurred; from_seq is
 -- the first event that counts. Without a range: every dead delivery, and what came while the subscription was disabled.
@@ -239,13 +252,49 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION outbox.recover(text, text, timestamptz, timestamptz, text[], real, text, boolean, bigint) FROM PUBLIC;
 
--- Queues at most `most` rows of an operation whose row, lane and subscription the caller has locked.
-CREATE FUNCTION outbox.operation_page(l outbox.lane, s outbox.subscription, o outbox.operation, most bigint,
-                                      OUT queued bigint, OUT upto bigint)
+-- Looks for events without a row from the position of an operation, before the lane is locked: filters take their
+-- time. Ends with the event that makes `most`, else after a few hundred: `upto` is the last that was looked at. What
+-- is not in `seen` was not.
+CREATE FUNCTION outbox.operation_scan(s outbox.subscription, o outbox.operation, most bigint, OUT upto bigint,
+                                      OUT hits bigint[], OUT seen pg_snapshot)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  scan CONSTANT bigint := 5000;
+  scan CONSTANT bigint := CASE WHEN s.filter_path IS NULL THEN 5000 ELSE 500 END;
+  here CONSTANT int := (SELECT z.lane FROM outbox.lane z WHERE z.destination = s.destination AND z.part = 0);
+BEGIN
+  hits := '{}';
+  upto := o.last_seq;
+  IF NOT outbox.looks_at_log(s, o) THEN
+    RETURN;
+  END IF;
+  SELECT CASE WHEN count(*) < scan THEN o.last_seq ELSE max(e.seq) END INTO upto
+  FROM (SELECT x.seq FROM outbox.event x WHERE x.seq > o.position AND x.seq <= o.last_seq ORDER BY x.seq LIMIT scan) e;
+  -- In the order of seq and one by one, so that no filter is asked beyond `most`.
+  SELECT COALESCE(array_agg(c.seq), '{}'), pg_current_snapshot() INTO hits, seen
+  FROM (SELECT k.seq
+        FROM (SELECT e.seq FROM outbox.event e
+              WHERE e.seq > o.position AND e.seq <= operation_scan.upto
+                AND outbox.operation_takes(s, o, e.seq, e.xid, e.type, e.occurred_at)
+                AND (SELECT true FROM outbox.delivery d
+                     WHERE d.lane = here AND d.seq = e.seq AND d.subscription = s.subscription) IS NULL
+              ORDER BY e.seq OFFSET 0) k
+        WHERE s.filter_path IS NULL
+           OR (SELECT outbox.filter_takes(s.filter_path, x) FROM outbox.event x WHERE x.seq = k.seq)
+        LIMIT most) c;
+  IF cardinality(hits) >= most THEN
+    upto := (SELECT max(f.seq) FROM unnest(hits) f(seq));
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION outbox.operation_scan(outbox.subscription, outbox.operation, bigint) FROM PUBLIC;
+
+-- Queues at most `most` rows of an operation, of what the scan has found and what died. The caller has locked its row,
+-- the lane and the subscription. `upto` moves back when there is more.
+CREATE FUNCTION outbox.operation_page(l outbox.lane, s outbox.subscription, o outbox.operation, most bigint,
+                                      hits bigint[], seen pg_snapshot, INOUT upto bigint, OUT queued bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
   n      bigint;
   last   bigint;
   missed bigint[];
@@ -253,19 +302,19 @@ DECLARE
   place  bigint;
   at     timestamptz;
 BEGIN
-  upto := o.last_seq;
-  IF outbox.looks_at_log(s, o) THEN
-    SELECT count(*), max(e.seq) INTO n, last
-    FROM (SELECT x.seq FROM outbox.event x WHERE x.seq > o.position AND x.seq <= o.last_seq ORDER BY x.seq LIMIT scan) e;
-    upto := CASE WHEN n < scan THEN o.last_seq ELSE last END;
-  END IF;
   SELECT count(*), max(c.seq), COALESCE(array_agg(c.seq) FILTER (WHERE NOT c.dead), '{}'),
          COALESCE(array_agg(c.seq) FILTER (WHERE c.dead), '{}') INTO queued, last, missed, dead
-  FROM (SELECT r.* FROM outbox.operation_rows(l, s, o, upto) r ORDER BY r.seq LIMIT most) c;
+  FROM (SELECT r.* FROM outbox.operation_rows(l, s, o, upto, hits, seen) r ORDER BY r.seq LIMIT most) c;
   IF queued = most THEN
     upto := last;
   END IF;
-  PERFORM FROM outbox.expand_events(l, missed, 'one', s.subscription, o.operation);
+  -- Nobody is asked twice whether the filter takes it.
+  INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state, trigger, operation)
+  SELECT l.lane, e.seq, s.subscription, e.aggregate_type, e.aggregate_id,
+         CASE s.ordering WHEN 'none' THEN 'PENDING' ELSE 'HELD' END, 'recover', o.operation
+  FROM unnest(missed) q(seq)
+  CROSS JOIN LATERAL (SELECT x.seq, x.aggregate_type, x.aggregate_id FROM outbox.event x WHERE x.seq = q.seq LIMIT 1) e
+  ON CONFLICT DO NOTHING;
   -- Dead rows wait behind the others of their key until order_keys() has looked.
   n := o.enqueued;
   FOR place IN
@@ -287,7 +336,8 @@ BEGIN
     PERFORM outbox.order_keys(l.lane, s.subscription, missed || dead, l.hold_dead);
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION outbox.operation_page(outbox.lane, outbox.subscription, outbox.operation, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.operation_page(outbox.lane, outbox.subscription, outbox.operation, bigint, bigint[],
+                                              pg_snapshot, bigint) FROM PUBLIC;
 
 -- One page of one running operation; returns whether there was one. Any number of relays may call it. With a rate, an
 -- operation queues no further ahead than half a minute, so that a cancel still stops most of it.
@@ -298,9 +348,12 @@ DECLARE
   l      outbox.lane%ROWTYPE;
   s      outbox.subscription%ROWTYPE;
   o      outbox.operation%ROWTYPE;
+  asked  outbox.subscription%ROWTYPE;
   most   bigint;
   queued bigint;
   upto   bigint;
+  hits   bigint[];
+  seen   pg_snapshot;
 BEGIN
   SELECT x.* INTO o FROM outbox.operation x
   JOIN outbox.subscription y ON y.subscription = x.subscription
@@ -313,6 +366,12 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
+  most := LEAST(page, ceil(o.rate_per_second * (extract(epoch FROM clock_timestamp() - o.created_at) + 30))
+                      - o.enqueued);
+  SELECT y.* INTO asked FROM outbox.subscription y WHERE y.subscription = o.subscription;
+  IF asked.deleted_at IS NULL THEN
+    SELECT p.upto, p.hits, p.seen INTO upto, hits, seen FROM outbox.operation_scan(asked, o, most) p;
+  END IF;
   SELECT z.* INTO l FROM outbox.lane z JOIN outbox.subscription y ON y.destination = z.destination
   WHERE y.subscription = o.subscription AND z.part = 0 FOR NO KEY UPDATE OF z;
   SELECT y.* INTO s FROM outbox.subscription y WHERE y.subscription = o.subscription FOR NO KEY UPDATE;
@@ -320,9 +379,12 @@ BEGIN
     UPDATE outbox.operation x SET state = 'cancelled', finished_at = clock_timestamp() WHERE x.operation = o.operation;
     RETURN true;
   END IF;
-  most := LEAST(page, ceil(o.rate_per_second * (extract(epoch FROM clock_timestamp() - o.created_at) + 30))
-                      - o.enqueued);
-  SELECT p.queued, p.upto INTO queued, upto FROM outbox.operation_page(l, s, o, most) p;
+  -- What was found is of no use when the subscription has changed: the next call looks again.
+  IF (s.filter_path::text, s.type_patterns, s.missed_snap::text, s.missed_seq)
+     IS DISTINCT FROM (asked.filter_path::text, asked.type_patterns, asked.missed_snap::text, asked.missed_seq) THEN
+    RETURN true;
+  END IF;
+  SELECT p.queued, p.upto INTO queued, upto FROM outbox.operation_page(l, s, o, most, hits, seen, upto) p;
   UPDATE outbox.operation x
   SET position = upto, enqueued = x.enqueued + queued,
       state = CASE WHEN upto >= x.last_seq AND queued < most THEN 'done' ELSE 'running' END
