@@ -485,6 +485,18 @@ def test_deliveries_of_a_deleted_subscription_are_cancelled(lane):
     assert list(lane.states(other)) == seqs and "DISCARDED" not in lane.states(other).values()
 
 
+def test_a_sweep_locks_the_lane_of_one_destination(lane):
+    Expander(lane.db, "others")
+    lane.subscribe(), lane.subscribe(destination="others")
+    lane.db.run("UPDATE outbox.subscription SET deleted_at = now() - interval '2 minutes'")
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT outbox.sweep_deleted()")
+        assert len(lane.db.run("SELECT FROM outbox.lane FOR NO KEY UPDATE SKIP LOCKED")) == 1
+        c.commit()
+    lane.call("SELECT outbox.sweep_deleted()")
+    assert lane.db.value("SELECT count(*) FROM outbox.subscription WHERE swept_at IS NULL") == 0
+
+
 def test_retention_takes_deliveries_and_attempts_with_their_event(lane):
     subs = [lane.subscribe(ordering="none") for _ in range(3)]
     first, second = lane.publish(), lane.publish()
