@@ -491,7 +491,7 @@ def test_a_sweep_locks_the_lane_of_one_destination(lane):
     lane.db.run("UPDATE outbox.subscription SET deleted_at = now() - interval '2 minutes'")
     with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
         cursor.execute("SELECT outbox.sweep_deleted()")
-        assert len(lane.db.run("SELECT FROM outbox.lane FOR NO KEY UPDATE SKIP LOCKED")) == 1
+        assert len(lane.db.run("SELECT lane FROM outbox.lane FOR NO KEY UPDATE SKIP LOCKED")) == 1
         c.commit()
     lane.call("SELECT outbox.sweep_deleted()")
     assert lane.db.value("SELECT count(*) FROM outbox.subscription WHERE swept_at IS NULL") == 0
