@@ -123,6 +123,24 @@ def conflicts(api, one: str, endpoint) -> None:
     assert api("POST", path + "/verify", {}).status == 409
 
 
+def crowds(api, one: str, endpoint) -> None:
+    """Whoever has four trials going gets no fifth."""
+    path = f"{BASE}/{one}"
+    arrived, done = threading.Semaphore(0), threading.Event()
+    endpoint.answers["/hook"] = lambda h, b: (arrived.release(), done.wait(10), (204, b""))[2]
+    slow = [threading.Thread(target=lambda: api("POST", path + "/test", {})) for _ in range(4)]
+    for thread in slow:
+        thread.start()
+    assert all(arrived.acquire(timeout=20) for _ in slow)
+    assert api("POST", BASE, {"url": "https://a.example/"}).status == 429
+    assert api("PATCH", path, {"url": endpoint.url("/other")}, if_match="*").status == 429
+    for tail in ("/test", "/verify"):
+        assert api("POST", path + tail, {}).status == 429
+    done.set()
+    for thread in slow:
+        thread.join()
+
+
 def deletions(api, one: str) -> None:
     path = f"{BASE}/{one}"
     assert api("DELETE", path, who=None).status == 401
@@ -147,6 +165,7 @@ def outages(api, db, one: str, calls: DeliveryCalls) -> None:
 def test_every_operation_and_status_is_as_documented(api, db, endpoint, contract, tmp_path):
     one = answers(api, endpoint)["id"]
     refusals(api, one)
+    crowds(api, one, endpoint)
     conflicts(api, one, endpoint)
     calls = DeliveryCalls(api, db, endpoint)
     for step in (calls.answers, calls.refusals, calls.conflicts):
