@@ -103,6 +103,7 @@ static void ask_expand(struct lane *lane, size_t limit)
         cursor.error = lane->health_detail;
     }
     lane->subs->expanding = true;
+    lane->subs->expand_asked_ms = lane->now_ms;
     lane->subs->renewing = renew;
     if (renew) {
         lane->asked_ms = lane->now_ms;
@@ -351,6 +352,10 @@ void lane_subs_on_expanded(void *arg, const struct lane_expanded *page)
     lane->subs->page =
         lane->subs->page < lane->config.batch ? lane->subs->page : lane->config.batch;
     lane_schedule_poll(lane, page->events, page->more);
+    if (page->more && lane->rows_open > 0) {
+        /* What waits to be taken and written gets half of the connection's time. */
+        lane->poll_at_ms = lane->now_ms + (lane->now_ms - lane->subs->expand_asked_ms);
+    }
     if (page->grant == LANE_PAUSED && lane->phase == LANE_RUNNING) {
         log_info(lane->config.name, "lane.paused", "lane is paused, giving it back");
         lane_yield(lane);

@@ -26,7 +26,7 @@ struct lane_subs {
     bool listing, tidying;
     size_t page; /* events to expand at once */
     uint64_t list_at_ms, tidy_at_ms;
-    uint64_t list_asked_ms;
+    uint64_t list_asked_ms, expand_asked_ms;
     uint64_t take_at_ms; /* when something may be taken, as far as is known */
     const struct lane_end *ends[SUBS_ENDS_MAX];
     struct lane_health health[SUBS_ENDS_MAX];

@@ -86,7 +86,10 @@ ALTER TABLE outbox.delivery
 ALTER TABLE outbox.lane
   ADD COLUMN route_types      text[]  NOT NULL DEFAULT '{}',
   ADD COLUMN route_aggregates text[]  NOT NULL DEFAULT '{}',
-  ADD COLUMN hold_dead        boolean NOT NULL DEFAULT false;
+  ADD COLUMN hold_dead        boolean NOT NULL DEFAULT false,
+  ADD COLUMN tidied_subscription bigint NOT NULL DEFAULT 0,  -- the key that tidy_subscriptions() looked at last
+  ADD COLUMN tidied_type      text    NOT NULL DEFAULT '',
+  ADD COLUMN tidied_id        text    NOT NULL DEFAULT '';
 
 -- Rows of subscriptions have indexes of their own: there are many, and each endpoint is asked for by itself.
 DROP INDEX outbox.delivery_due, outbox.delivery_pending;
@@ -325,15 +328,20 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, text, text) FROM PUBLIC;
 
--- Lets the first HELD row of each key go when nothing open precedes it: after an operator's work, or a crash of it.
--- Also takes down the routes, and expands what a rebase has left (rows of subscription 0). Returns false when the lane is somebody else's.
+-- Takes down the routes, expands what a rebase has left (rows of subscription 0), and lets the first HELD row of keys go
+-- when nothing open precedes it: after dead rows have ceased to hold their keys, say. It looks at 200 keys and goes on
+-- behind them the next time, so that a large backlog costs no more than a small one. Returns false when the lane is
+-- somebody else's. Planned anew each time, as end_deliveries() is.
 CREATE FUNCTION outbox.tidy_subscriptions(lane int, token bigint, hold_dead boolean, types text[], aggregates text[])
 RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  l    outbox.lane%ROWTYPE;
-  seqs bigint[];
+  l       outbox.lane%ROWTYPE;
+  seqs    bigint[];
+  key     record;
+  visited int := 0;
 BEGIN
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = tidy_subscriptions.lane AND x.token = tidy_subscriptions.token
   FOR NO KEY UPDATE;
@@ -357,18 +365,34 @@ BEGIN
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
   WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
     AND d.seq < (SELECT COALESCE(min(e.seq), 9223372036854775807) FROM outbox.event e);
-  UPDATE outbox.delivery d
-  SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
-      updated_at = clock_timestamp()
-  FROM (SELECT h.subscription, h.aggregate_type, h.aggregate_id, min(h.seq) AS seq FROM outbox.delivery h
-        WHERE h.lane = l.lane AND h.state = 'HELD' AND h.subscription > 0
-        GROUP BY h.subscription, h.aggregate_type, h.aggregate_id) k
-  WHERE d.lane = l.lane AND d.subscription = k.subscription AND d.seq = k.seq AND d.state = 'HELD'
-    AND NOT EXISTS (SELECT FROM outbox.delivery o
-                    WHERE o.lane = l.lane AND o.subscription = k.subscription AND o.aggregate_type = k.aggregate_type
-                      AND o.aggregate_id = k.aggregate_id
-                      AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND o.state <> 'HELD'
-                      AND (l.hold_dead OR o.state <> 'DEAD'));
+  WHILE visited < 200 LOOP
+    SELECT h.subscription, h.aggregate_type, h.aggregate_id, h.seq INTO key FROM outbox.delivery h
+    WHERE h.lane = l.lane AND h.state = 'HELD'
+      AND (h.subscription, h.aggregate_type, h.aggregate_id) > (l.tidied_subscription, l.tidied_type, l.tidied_id)
+    ORDER BY h.lane, h.subscription, h.aggregate_type, h.aggregate_id, h.seq LIMIT 1;
+    IF NOT FOUND THEN
+      l.tidied_subscription := 0;
+      l.tidied_type := '';
+      l.tidied_id := '';
+      EXIT;
+    END IF;
+    visited := visited + 1;
+    l.tidied_subscription := key.subscription;
+    l.tidied_type := key.aggregate_type;
+    l.tidied_id := key.aggregate_id;
+    UPDATE outbox.delivery d
+    SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
+        updated_at = clock_timestamp()
+    WHERE d.lane = l.lane AND d.subscription = key.subscription AND d.seq = key.seq
+      AND NOT EXISTS (SELECT FROM outbox.delivery o
+                      WHERE o.lane = l.lane AND o.subscription = key.subscription
+                        AND o.aggregate_type = key.aggregate_type AND o.aggregate_id = key.aggregate_id
+                        AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND o.state <> 'HELD'
+                        AND (l.hold_dead OR o.state <> 'DEAD'));
+  END LOOP;
+  UPDATE outbox.lane x SET tidied_subscription = l.tidied_subscription, tidied_type = l.tidied_type,
+    tidied_id = l.tidied_id
+  WHERE x.lane = l.lane;
   RETURN true;
 END $$;
 REVOKE ALL ON FUNCTION outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]) FROM PUBLIC;
