@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS   12 /* half of the requests that the API works on at once */
+#define SLOTS   12 /* more than the API sends at once */
 #define STOP_MS 2000
 
 struct slot {
