@@ -126,7 +126,8 @@ def test_slow_readers_are_cut_off(api):
 
 @pytest.mark.slow
 def test_slow_trials_do_not_hurt_others(api):
-    """Tests of endpoints that do not answer take their time without taking the API's."""
+    """Tests of endpoints that do not answer take their time without taking the API's: four of a principal run at once,
+    and the rest are told to come again."""
     endpoint = Endpoint()
     endpoint.answers["/hook"] = lambda h, b: (time.sleep(4), (204, b""))[1]
     sub = api("POST", "/webhooks/subscriptions", {"url": endpoint.url(), "timeout_ms": 5000}).body
@@ -139,7 +140,7 @@ def test_slow_trials_do_not_hurt_others(api):
     for t in threads:
         t.join()
     endpoint.stop()
-    assert waits[-1] < 1 and set(statuses) == {200}
+    assert waits[-1] < 1 and set(statuses) == {200, 429} and statuses.count(200) >= 4 and len(statuses) == 12
 
 
 @pytest.mark.slow
