@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions in SQL: which events each gets, the order of its keys, and what is written of an attempt."""
 
-import pytest
-
 import time
+
+import pytest
 
 from harness.expander import Expander
 
