@@ -24,7 +24,7 @@ from typing import Any, Iterator, NamedTuple
 
 from . import ports
 from .certificates import Authority
-from .wait import wait_until
+from .wait import Hopeless, wait_until
 
 POM = pathlib.Path(__file__).resolve().parents[2] / "brokers" / "pom.xml"
 
@@ -317,6 +317,16 @@ class Kafka:
         each partition."""
         return consume_all(self.bootstrap, *topics, timeout=timeout)
 
+    def first_offset(self, topic: str) -> int:
+        """The offset of the oldest record that the broker keeps in the topic's first partition."""
+        from kafka import KafkaConsumer, TopicPartition
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
+        part = TopicPartition(topic, 0)
+        try:
+            return consumer.beginning_offsets([part])[part]
+        finally:
+            consumer.close(autocommit=False)
+
 
 class KafkaCluster:
     """Three real nodes, each broker and controller. Use as a context manager. Topics have three replicas;
@@ -354,8 +364,10 @@ class KafkaCluster:
 
 def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Record]:
     """As Kafka.consume_all() for any cluster. An independent client: python3-kafka, which gives up
-    on metadata while a broker starts and may move to the end by itself: both are checked here."""
+    on metadata while a broker starts and may move to the end by itself: both are checked here. Records
+    that the broker deletes meanwhile end the reading at once."""
     from kafka import KafkaConsumer
+    from kafka.errors import OffsetOutOfRangeError
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False,
                              auto_offset_reset="none", fetch_max_bytes=16 << 20,
                              max_partition_fetch_bytes=16 << 20, max_poll_records=5000)
@@ -370,7 +382,11 @@ def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Re
         records: list[Record] = []
 
         def read() -> bool:
-            for batch in consumer.poll(timeout_ms=500).values():
+            try:
+                batches = consumer.poll(timeout_ms=500).values()
+            except OffsetOutOfRangeError as e:
+                raise Hopeless(f"records of {topics} were deleted while they were read: {e}") from e
+            for batch in batches:
                 records.extend(Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value,
                                       r.headers) for r in batch)
             return all(consumer.position(part) >= ends[part] for part in parts)
