@@ -9,7 +9,7 @@
  */
 #include "admin/api_deliveries.h"
 
-#include "admin/api_change.h"
+#include "admin/api_idempotent.h"
 #include "admin/api_page.h"
 #include "admin/api_subscriptions.h"
 #include "base/parse.h"
@@ -266,7 +266,7 @@ static int post_redeliver(struct api_call *call, struct buf *out,
     if (rc == 0) {
         rc = parse_id(call, &id, err);
     }
-    return rc == 0 ? api_change_once(call, redeliver, &id, out, err) : rc;
+    return rc == 0 ? api_idempotent_once(call, redeliver, &id, out, err) : rc;
 }
 
 static const struct api_route routes[] = {

@@ -5,7 +5,7 @@
 #include "admin/api_operations.h"
 
 #include "admin/api_body.h"
-#include "admin/api_change.h"
+#include "admin/api_idempotent.h"
 #include "admin/api_request.h"
 #include "admin/api_subscriptions.h"
 #include "outbox/event_types.h"
@@ -171,5 +171,5 @@ int api_event_types_put(struct api_call *call, struct buf *out, struct rider_err
     if (rc == 0) {
         rc = read_catalogue(call, body, &types, err);
     }
-    return rc == 0 ? api_change_once(call, put, &types, out, err) : rc;
+    return rc == 0 ? api_idempotent_once(call, put, &types, out, err) : rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_idempotent.c - POST requests with an Idempotency-Key are done once.
+ * api_idempotent.c - changes, each of which is done once.
  *
  * An answer may hold a secret, so it is kept sealed: two lines for Location and ETag,
  * then the body.
@@ -16,6 +16,18 @@
 #include <strings.h>
 
 #define CONTEXT_SIZE 512
+
+/* Of one request. */
+struct idempotent {
+    const char *key; /* NULL: the client sent none */
+    char hash[65];   /* of method, path and body, in hex */
+};
+
+static struct idempotency_key key_of(const struct api_call *call,
+                                     const struct idempotent *i)
+{
+    return (struct idempotency_key){call->who, i->key, i->hash};
+}
 
 static bool is_key(const char *text)
 {
@@ -96,16 +108,10 @@ static int replay(struct api_call *call, const char *key, const struct row_set *
     return 0;
 }
 
-int api_idempotent_begin(struct api_call *call, struct outbox_tx *tx,
-                         struct api_idempotent *ret, bool *ret_answered,
-                         struct buf *out, struct rider_error *err)
+static int read_key(struct api_call *call, struct idempotent *ret,
+                    struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    enum idempotency_state state = IDEMPOTENCY_NEW;
-
-    *ret_answered = false;
-    *ret = (struct api_idempotent){
-        .key = http_request_header(call->req, "Idempotency-Key")};
+    *ret = (struct idempotent){.key = http_request_header(call->req, "Idempotency-Key")};
     if (ret->key == NULL) {
         return 0;
     }
@@ -114,11 +120,26 @@ int api_idempotent_begin(struct api_call *call, struct outbox_tx *tx,
                                "Idempotency-Key is 1 to %d visible characters",
                                API_IDEMPOTENCY_KEY_MAX);
     }
-    if (!hash_request(call->req, ret->hash)) {
-        return rider_fail(err, RIDER_E_INTERNAL, "could not hash a request");
+    return hash_request(call->req, ret->hash)
+               ? 0
+               : rider_fail(err, RIDER_E_INTERNAL, "could not hash a request");
+}
+
+/* *ret_answered: the request was done before, and its answer is in call->res and
+ * `out`. Else the key is this transaction's to its end. */
+static int begin(struct api_call *call, struct outbox_tx *tx, struct idempotent *ret,
+                 bool *ret_answered, struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
+    enum idempotency_state state = IDEMPOTENCY_NEW;
+    int rc = read_key(call, ret, err);
+
+    *ret_answered = false;
+    if (rc != 0 || ret->key == NULL) {
+        return rc;
     }
-    const struct idempotency_key key = {call->who, ret->key, ret->hash};
-    int rc = idempotency_ask(tx, &key, &state, &rows, err);
+    const struct idempotency_key key = key_of(call, ret);
+    rc = idempotency_ask(tx, &key, &state, &rows, err);
     if (rc != 0 || state == IDEMPOTENCY_NEW) {
         return rc;
     }
@@ -145,15 +166,15 @@ static const char *header_of(const struct http_response *res, const char *name)
     return "";
 }
 
-int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
-                        const struct api_idempotent *idempotent, const struct buf *out,
-                        struct rider_error *err)
+/* Keeps call->res with its status, Location and ETag, and `out`. */
+static int keep(struct api_call *call, struct outbox_tx *tx, const struct idempotent *i,
+                const struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP(webhook_buf_wipe) struct buf plain = buf_make(1 << 20);
     RIDER_CLEANUP(buf_done) struct buf hex = buf_make(4 << 20);
     char context[CONTEXT_SIZE];
 
-    if (idempotent->key == NULL) {
+    if (i->key == NULL) {
         return 0;
     }
     buf_printf(&plain, "%s\n%s\n", header_of(call->res, "Location"),
@@ -162,12 +183,50 @@ int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
     if (plain.failed) {
         return rider_fail(err, RIDER_E_NOMEM, "an answer is too large to be kept");
     }
-    write_context(call, idempotent->key, context);
+    write_context(call, i->key, context);
     int rc = webhook_seal_hex(call->backend->ring, context, buf_text(&plain), plain.len,
                               &hex, err);
-    const struct idempotency_key key = {call->who, idempotent->key, idempotent->hash};
+    const struct idempotency_key key = key_of(call, i);
     return rc == 0 ? idempotency_keep(tx, &key, call->res->status,
                                       key_ring_current(call->backend->ring),
                                       buf_text(&hex), err)
                    : rc;
+}
+
+int api_idempotent_ask(struct api_call *call, bool *ret_answered, struct buf *out,
+                       struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    struct idempotent i;
+
+    *ret_answered = false;
+    if (http_request_header(call->req, "Idempotency-Key") == NULL) {
+        return 0;
+    }
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+    if (rc == 0) {
+        rc = begin(call, tx, &i, ret_answered, out, err);
+    }
+    /* The key is let go here, not when the server notices that the client has left. */
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
+int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
+                        struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    struct idempotent i;
+    bool answered = false;
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = begin(call, tx, &i, &answered, out, err);
+    }
+    if (rc == 0 && !answered) {
+        rc = fn(call, tx, arg, out, err);
+    }
+    if (rc == 0 && !answered) {
+        rc = keep(call, tx, &i, out, err);
+    }
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
 }

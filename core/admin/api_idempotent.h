@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_idempotent.h - POST requests with an Idempotency-Key are done once.
+ * api_idempotent.h - changes, each of which is done once.
  *
- * In the transaction of the change: api_idempotent_begin() first, and unless it has
- * answered already, api_idempotent_keep() last, before the commit. Without the header
- * both do nothing. The key is the principal's own.
+ * A request with an Idempotency-Key that was done before is answered as the first one
+ * was. Every function here asks that first; RIDER_E_CONFIG with call->problem set is a
+ * key that was used for something else, or that another request works with now. The key
+ * is the principal's own. Refusals are not kept.
  * Thread: any. Blocks on the database.
  */
 #ifndef ADMIN_API_IDEMPOTENT_H
@@ -15,21 +16,18 @@
 
 #define API_IDEMPOTENCY_KEY_MAX 255
 
-struct api_idempotent {
-    const char *key; /* NULL: the client sent none */
-    char hash[65];   /* of method, path and body, in hex */
-};
+/** Makes a change and writes its answer to `out`. `arg` is the caller's. */
+typedef int api_change_fn(struct api_call *call, struct outbox_tx *tx, void *arg,
+                          struct buf *out, struct rider_error *err);
 
-/** *ret_answered: the request was done before, and its answer is in call->res and
- *  `out`. RIDER_E_CONFIG with call->problem set: a key that was used for something
- *  else, or that another request works with now. */
-int api_idempotent_begin(struct api_call *call, struct outbox_tx *tx,
-                         struct api_idempotent *ret, bool *ret_answered,
-                         struct buf *out, struct rider_error *err) RIDER_MUST_CHECK;
+/** Calls `fn` in a transaction that keeps the answer, too, and is committed if all went
+ *  well. */
+int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
+                        struct buf *out, struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Keeps the answer: call->res with its status, Location and ETag, and `out`. */
-int api_idempotent_keep(struct api_call *call, struct outbox_tx *tx,
-                        const struct api_idempotent *idempotent, const struct buf *out,
-                        struct rider_error *err) RIDER_MUST_CHECK;
+/** Only asks, and holds nothing afterwards: for what has to wait for a resolver before
+ *  api_idempotent_once(). *ret_answered: the answer is in call->res and `out`. */
+int api_idempotent_ask(struct api_call *call, bool *ret_answered, struct buf *out,
+                       struct rider_error *err) RIDER_MUST_CHECK;
 
 #endif

@@ -8,7 +8,7 @@
 #include "admin/api_operations.h"
 
 #include "admin/api_body.h"
-#include "admin/api_change.h"
+#include "admin/api_idempotent.h"
 #include "admin/api_request.h"
 #include "admin/api_subscriptions.h"
 #include "admin/rfc3339.h"
@@ -170,7 +170,7 @@ static int post_recover(struct api_call *call, struct buf *out, struct rider_err
     if (rc == 0) {
         rc = read_recovery(call, body, &types, &recovery);
     }
-    return rc == 0 ? api_change_once(call, begin_recovery, &recovery, out, err) : rc;
+    return rc == 0 ? api_idempotent_once(call, begin_recovery, &recovery, out, err) : rc;
 }
 
 /* ---- operations ------------------------------------------------------------------ */

@@ -242,9 +242,12 @@ static int show_created(struct api_call *call, struct outbox_tx *tx,
     return 0;
 }
 
-static int insert(struct api_call *call, struct outbox_tx *tx, struct creation *c,
+/* An api_change_fn; `arg` is the struct creation. It holds the lane, so everything slow
+ * has been done. */
+static int insert(struct api_call *call, struct outbox_tx *tx, void *arg,
                   struct buf *out, struct rider_error *err)
 {
+    const struct creation *c = arg;
     char actor[API_ACTOR_SIZE];
     struct subscription_new s = {.row = buf_text(&c->row),
                                  .since = c->document.since,
@@ -289,47 +292,6 @@ static int prepare(struct api_call *call, struct json_tree *body, struct creatio
     return rc;
 }
 
-/* Whether it was done before: asked without holding anything, for what comes next may
- * wait for a resolver. */
-static int ask_first(struct api_call *call, bool *ret_answered, struct buf *out,
-                     struct rider_error *err)
-{
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
-    struct api_idempotent idempotent;
-
-    *ret_answered = false;
-    if (http_request_header(call->req, "Idempotency-Key") == NULL) {
-        return 0;
-    }
-    int rc = outbox_tx_begin(call->dsn, &tx, err);
-    if (rc == 0) {
-        rc = api_idempotent_begin(call, tx, &idempotent, ret_answered, out, err);
-    }
-    /* The key is let go here, not when the server notices that the client has left. */
-    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
-}
-
-/* The transaction, which holds the lane: everything slow has been done. */
-static int write_creation(struct api_call *call, struct creation *c, struct buf *out,
-                          struct rider_error *err)
-{
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
-    struct api_idempotent idempotent;
-    bool answered = false;
-    int rc = outbox_tx_begin(call->dsn, &tx, err);
-
-    if (rc == 0) {
-        rc = api_idempotent_begin(call, tx, &idempotent, &answered, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = insert(call, tx, c, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = api_idempotent_keep(call, tx, &idempotent, out, err);
-    }
-    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
-}
-
 static int create(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
@@ -338,13 +300,13 @@ static int create(struct api_call *call, struct buf *out, struct rider_error *er
     int rc = api_body_read(call, API_JSON, false, &body, err);
 
     if (rc == 0) {
-        rc = ask_first(call, &answered, out, err);
+        rc = api_idempotent_ask(call, &answered, out, err);
     }
     if (rc == 0 && !answered) {
         rc = prepare(call, body, &c, err);
     }
     if (rc == 0 && !answered) {
-        rc = write_creation(call, &c, out, err);
+        rc = api_idempotent_once(call, insert, &c, out, err);
     }
     webhook_secret_clear(&c.secret);
     buf_done(&c.row);

@@ -75,10 +75,11 @@ static void show_rotation(struct api_call *call, const struct rotation *r,
     jw_object_end(&w);
 }
 
-static int apply_rotation(struct api_call *call, struct outbox_tx *tx,
-                          const struct rotation *r, struct buf *out,
-                          struct rider_error *err)
+/* An api_change_fn; `arg` is the struct rotation. */
+static int apply_rotation(struct api_call *call, struct outbox_tx *tx, void *arg,
+                          struct buf *out, struct rider_error *err)
 {
+    const struct rotation *r = arg;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     RIDER_CLEANUP(buf_done) struct buf hex = buf_make(4096);
     char actor[API_ACTOR_SIZE];
@@ -109,29 +110,14 @@ static int apply_rotation(struct api_call *call, struct outbox_tx *tx,
 static int rotate(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     struct rotation r = {.overlap_s = 0};
-    struct api_idempotent idempotent;
-    bool answered = false;
     int rc = api_body_read(call, API_JSON, true, &body, err);
 
     if (rc == 0) {
-        rc = outbox_tx_begin(call->dsn, &tx, err);
-    }
-    if (rc == 0) {
-        rc = api_idempotent_begin(call, tx, &idempotent, &answered, out, err);
-    }
-    if (rc == 0 && !answered) {
         rc = read_rotation(call, body, &r, err);
     }
-    if (rc == 0 && !answered) {
-        rc = apply_rotation(call, tx, &r, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = api_idempotent_keep(call, tx, &idempotent, out, err);
-    }
     if (rc == 0) {
-        rc = outbox_tx_commit(tx, err);
+        rc = api_idempotent_once(call, apply_rotation, &r, out, err);
     }
     webhook_secret_clear(&r.secret);
     return rc;
@@ -384,9 +370,12 @@ static void write_envelope(const struct trial *t, const char *type,
     jw_object_end(&w);
 }
 
-static int run_test(struct api_call *call, struct outbox_tx *tx, struct json_tree *body,
+/* An api_change_fn; `arg` is the body. The key of a repeated request is held while the
+ * endpoint takes its time. */
+static int run_test(struct api_call *call, struct outbox_tx *tx, void *arg,
                     struct buf *out, struct rider_error *err)
 {
+    struct json_tree *body = arg;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *attempt = NULL;
     RIDER_CLEANUP(trial_done) struct trial t = {.rows = NULL};
     RIDER_CLEANUP(buf_done) struct buf message = buf_make(2 * MAX_DATA);
@@ -424,27 +413,6 @@ static int run_test(struct api_call *call, struct outbox_tx *tx, struct json_tre
     return rc;
 }
 
-/* The key of a repeated request is held while the endpoint takes its time. */
-static int test_once(struct api_call *call, struct json_tree *body, struct buf *out,
-                     struct rider_error *err)
-{
-    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
-    struct api_idempotent idempotent;
-    bool answered = false;
-    int rc = outbox_tx_begin(call->dsn, &tx, err);
-
-    if (rc == 0) {
-        rc = api_idempotent_begin(call, tx, &idempotent, &answered, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = run_test(call, tx, body, out, err);
-    }
-    if (rc == 0 && !answered) {
-        rc = api_idempotent_keep(call, tx, &idempotent, out, err);
-    }
-    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
-}
-
 static int test(struct api_call *call, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
@@ -454,7 +422,7 @@ static int test(struct api_call *call, struct buf *out, struct rider_error *err)
         rc = api_trial_begin(call);
     }
     if (rc == 0) {
-        rc = test_once(call, body, out, err);
+        rc = api_idempotent_once(call, run_test, body, out, err);
         api_trial_end(call);
     }
     return rc;
