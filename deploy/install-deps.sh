@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # install-deps.sh - installs the Debian packages that building, running or testing Postrider needs.
 #
-# Usage: deploy/install-deps.sh GROUP...      groups: build postgres rabbitmq kafka tests
+# Usage: deploy/install-deps.sh GROUP...      groups: build postgres quickstart rabbitmq kafka tests
 #
 # Installs only what is missing and prints it first; does nothing the second time. Needs root or sudo.
 # Servers that come along (PostgreSQL, RabbitMQ, Prometheus, pgbouncer) are neither started nor enabled: the
@@ -18,6 +18,7 @@ packages() {
         echo libjansson-dev libyaml-dev libssl-dev
         ;;
     postgres) echo postgresql psql:postgresql-client ;;
+    quickstart) echo curl:curl ;;
     rabbitmq) echo rabbitmq-server curl:curl ;;
     kafka) echo java:default-jre-headless mvn:maven kcat:kcat ;;
     tests)

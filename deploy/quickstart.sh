@@ -5,9 +5,10 @@
 # Usage: deploy/quickstart.sh [--with rabbitmq,kafka]
 #        deploy/quickstart.sh --down
 #
-# Installs missing Debian packages (root or sudo), builds, starts a private PostgreSQL cluster, a webhook
-# receiver and the relay, then submits and approves a request in SQL and shows what arrived. Run it again
-# for another request. --with adds real brokers; --down stops everything and removes the state folder.
+# Installs missing Debian packages (root or sudo), builds, starts a private PostgreSQL cluster, two webhook
+# receivers and the relay, subscribes one receiver through the HTTP API, submits and approves a request in SQL,
+# shows what arrived, and rotates the subscriber's secret. Run it again for another request. --with adds real
+# brokers; --down stops everything and removes the state folder.
 #
 # Everything it makes is in one folder: POSTRIDER_STATE, else /var/lib/postrider-quickstart for root and
 # ~/.local/state/postrider-quickstart for others, besides build/quickstart in the source tree. Servers
@@ -157,11 +158,24 @@ stop_postgres() {
     fi
 }
 
+# The secret of `partner`, the key ring, and a token of the API as the file's hash and as a header for curl.
+make_secrets() {
+    local token
+    umask 077
+    if [ ! -s "$state/webhook.secret" ]; then
+        printf 'whsec_%s\n' "$(head -c 32 /dev/urandom | base64 -w 0)" >"$state/webhook.secret"
+    fi
+    if [ ! -s "$state/keys" ]; then "$build/postrider" secrets new-key >"$state/keys"; fi
+    if [ ! -s "$state/api.header" ]; then
+        token=$(head -c 32 /dev/urandom | base64 -w 0)
+        echo "quickstart read,webhooks.write $(printf %s "$token" | sha256sum | cut -d' ' -f1)" >"$state/tokens"
+        echo "Authorization: Bearer $token" >"$state/api.header"
+    fi
+    umask 022
+}
+
 write_config() {
     local secret=$state/webhook.secret
-    if [ ! -s "$secret" ]; then
-        (umask 077 && printf 'whsec_%s\n' "$(head -c 32 /dev/urandom | base64 -w 0)" >"$secret")
-    fi
     {
         cat <<END
 # Written by deploy/quickstart.sh; the next run writes it again.
@@ -177,6 +191,10 @@ destinations:
       secret_file: $secret
       allow_http: true
       allow_cidrs: 127.0.0.1
+  - name: subscribers
+    adapter: webhook
+    subscriptions: true
+    options: {allow_http: true, allow_cidrs: 127.0.0.1}
 END
         if wants rabbitmq; then
             cat <<END
@@ -200,7 +218,9 @@ END
         cat <<END
 routes:
   - match: {type: ["REQUEST_*", "TASK_*"]}
-    to: [screen, partner$(wants rabbitmq && echo ', rabbit')$(wants kafka && echo ', stream')]
+    to: [screen, partner, subscribers$(wants rabbitmq && echo ', rabbit')$(wants kafka && echo ', stream')]
+webhooks: {key_ring: $state/keys}
+api: {listen: "127.0.0.1:$(port api 18080)", token_file: $state/tokens}
 ops: {listen: "127.0.0.1:$(port ops 19464)"}
 log: {format: human}
 adapter_dir: $build/adapters
@@ -212,7 +232,9 @@ END
 start_relay() {
     stop_process "the relay" "$state/relay.pid"
     stop_process "the receiver" "$state/receive.pid"
+    stop_process "the subscriber" "$state/subscriber.pid"
     : >"$state/log/received.log"
+    : >"$state/log/subscriber.log"
     : >"$state/log/events.jsonl"
     start_process receive "$state/log/received.log" "$build/postrider" receive \
         --listen "127.0.0.1:$(port receive 18099)" --secret-file "$state/webhook.secret"
@@ -227,6 +249,7 @@ start_relay() {
         die "the relay is not ready, see $state/log/relay.log"
     }
     say "relay        http://127.0.0.1:$(port ops 19464)/readyz and /metrics, log in $state/log/relay.log"
+    say "its API      http://127.0.0.1:$(port api 18080)/, header with a token in $state/api.header"
 }
 
 # Everything RabbitMQ has is below one folder, its port mapper included: several nodes can live on one machine.
@@ -317,6 +340,39 @@ kafkacat_ready() { kcat -L -b "127.0.0.1:$1" -m 2; }
 
 # --- what a user sees -------------------------------------------------------------------------------
 
+api() { # METHOD PATH [BODY]
+    curl -fsS -X "$1" -H "@$state/api.header" ${3:+-H 'Content-Type: application/json' -d "$3"} \
+        "http://127.0.0.1:$(port api 18080)/webhooks/$2"
+}
+member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; } # NAME: a text of the JSON on standard input
+
+# A subscriber that knows the secret which the API showed it. That of an earlier run is deleted first.
+subscribe() {
+    local answer address
+    address=127.0.0.1:$(port subscriber 18199)
+    if [ -s "$state/subscription" ]; then api DELETE "subscriptions/$(cat "$state/subscription")" || true; fi
+    answer=$(api POST subscriptions "{\"url\": \"http://$address/\", \"event_types\": [\"REQUEST_*\"]}") ||
+        die "no subscription, see $state/log/relay.log"
+    member id <<<"$answer" >"$state/subscription"
+    (umask 077 && member secret <<<"$answer" >"$state/subscriber.secret")
+    start_process subscriber "$state/log/subscriber.log" "$build/postrider" receive \
+        --listen "$address" --secret-file "$state/subscriber.secret"
+    wait_for 10 listens "${address##*:}" || die "the subscriber does not start, see $state/log/subscriber.log"
+    say "POST /webhooks/subscriptions   {\"url\": \"http://$address/\", \"event_types\": [\"REQUEST_*\"]}"
+    say "201, $(cat "$state/subscription"); the answer shows the secret, this once"
+}
+
+# The subscriber goes on with the old secret; both sign until the overlap has passed.
+rotate() {
+    local id event
+    id=$(cat "$state/subscription")
+    api POST "subscriptions/$id/secret/rotate" '{"overlap_seconds": 3600}' >/dev/null || die "the secret was not rotated"
+    event=$(sql -tAc "SELECT outbox.publish('REQUEST_SUBMITTED', '$aggregate', '{\"again\": true}', 'request')")
+    wait_for 20 grep -q "accepted .* $event" "$state/log/subscriber.log" ||
+        die "the event $event did not arrive; $state/log/relay.log may say why"
+    grep "$event" "$state/log/subscriber.log" | grep accepted
+}
+
 # Each function changes the state of the domain and writes its events in the same transaction.
 work_on_a_request() {
     local request task
@@ -337,7 +393,8 @@ work_on_a_request() {
 delivered() {
     [ "$(sql -tAc "SELECT count(*) FROM outbox.event_status WHERE aggregate_id = '$aggregate' AND state <> 'PUBLISHED'")" = 0 ] &&
         [ "$(grep -c "$aggregate" "$state/log/events.jsonl")" -ge 4 ] &&
-        [ "$(grep -c "accepted" "$state/log/received.log")" -ge 4 ]
+        [ "$(grep -c "accepted" "$state/log/received.log")" -ge 4 ] &&
+        [ "$(grep -c "accepted" "$state/log/subscriber.log")" -ge 2 ]
 }
 
 show() {
@@ -345,6 +402,11 @@ show() {
     grep "$aggregate" "$state/log/events.jsonl"
     step "What \`postrider receive\` got over HTTP: Standard Webhooks, each signature verified"
     grep -E ' (accepted|duplicate|refused) ' "$state/log/received.log"
+    step "What the subscriber got: the types that it asked for, verified with the secret that the API showed"
+    grep -E ' (accepted|duplicate|refused) ' "$state/log/subscriber.log"
+    step "The last attempt, from GET /webhooks/subscriptions/ID/attempts"
+    api GET "subscriptions/$(cat "$state/subscription")/attempts?limit=1" |
+        grep -oE '"(event_type|number|status|started_at|total_ms|remote|http_status)":[^,}]*' | sed 's/^/  /'
     if wants rabbitmq; then
         step "What waits in RabbitMQ's queue approvals"
         rabbit_api POST queues/%2F/approvals/get '{"count":100,"ackmode":"ack_requeue_true","encoding":"auto"}' |
@@ -354,8 +416,10 @@ show() {
         step "What Kafka's topic approvals holds"
         kcat -C -q -e -b "127.0.0.1:$(port kafka 19092)" -t approvals -f '%k  %h\n' | grep "$aggregate"
     fi
-    step "Delivered, according to the database (outbox.event_status)"
+    step "Delivered, according to the database (outbox.event_status): PUBLISHED is accepted, or wanted by nobody"
     sql -c "SELECT destination, type, state FROM outbox.event_status WHERE aggregate_id = '$aggregate' ORDER BY destination, seq"
+    step "The subscriber's secret is rotated; the next event verifies with the old one, since both sign for an hour"
+    rotate
 }
 
 next_steps() {
@@ -366,6 +430,7 @@ next_steps() {
   $pg_bin/psql $dsn -c "SELECT outbox.publish('REQUEST_SUBMITTED', 'R-1', '{\"by\": \"me\"}', 'request')"
   tail -f $state/log/events.jsonl
   $build/postrider status -c $state/postrider.yaml
+  curl -H @$state/api.header http://127.0.0.1:$(port api 18080)/webhooks/subscriptions
   http://$ops/metrics and http://$ops/readyz, in a browser or with curl
   deploy/quickstart.sh                             once more
   deploy/quickstart.sh --down                      stops everything and removes $state
@@ -380,6 +445,7 @@ down() {
     fi
     stop_process "the relay" "$state/relay.pid"
     stop_process "the receiver" "$state/receive.pid"
+    stop_process "the subscriber" "$state/subscriber.pid"
     stop_process Kafka "$state/kafka/pid"
     if [ -d "$state/rabbitmq" ]; then stop_rabbitmq; fi
     if [ -d "$state/postgres" ]; then stop_postgres; fi
@@ -388,14 +454,14 @@ down() {
 }
 
 up() {
-    local groups=(build postgres) log=$build.log
+    local groups=(build postgres quickstart) log=$build.log
     if wants rabbitmq; then groups+=(rabbitmq); fi
     if wants kafka; then groups+=(kafka); fi
-    step "1/5  Packages"
+    step "1/6  Packages"
     "$root/deploy/install-deps.sh" "${groups[@]}"
     say "all there"
 
-    step "2/5  Build, in $build"
+    step "2/6  Build, in $build"
     mkdir -p "$build"
     if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOSTRIDER_TESTS=OFF &&
         ninja -C "$build"; } >"$log" 2>&1; then
@@ -404,7 +470,7 @@ up() {
     fi
     say "$("$build/postrider" version | head -n 1)"
 
-    step "3/5  Servers, in $state"
+    step "3/6  Servers, in $state"
     if [ ! -e "$marker" ] && [ -n "$(ls -A "$state" 2>/dev/null)" ]; then
         die "$state has other things in it: choose another POSTRIDER_STATE"
     fi
@@ -414,15 +480,19 @@ up() {
     start_postgres
     if wants rabbitmq; then start_rabbitmq; fi
     if wants kafka; then start_kafka; fi
+    make_secrets
     write_config
-    "$build/postrider" migrate -c "$state/postrider.yaml" | sed 's/^/  /'
+    "$build/postrider" migrate -c "$state/postrider.yaml" 2>&1 | sed 's/^/  /'
     sql -1 -f "$root/config/approvals/approvals.sql" 2>&1 | grep -v NOTICE || true
     start_relay
 
-    step "4/5  A request is submitted and approved, in SQL"
+    step "4/6  A subscriber registers its URL, over the HTTP API"
+    subscribe
+
+    step "5/6  A request is submitted and approved, in SQL"
     work_on_a_request
 
-    step "5/5  What arrived"
+    step "6/6  What arrived"
     show
     next_steps
 }

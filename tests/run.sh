@@ -102,7 +102,7 @@ finish() {
 }
 
 heading "Packages"
-groups="build postgres rabbitmq tests"
+groups="build postgres quickstart rabbitmq tests"
 kafka_missing=
 # shellcheck disable=SC2086  # a list of group names
 deploy/install-deps.sh $groups || { echo "0 passed, 0 failed"; exit 69; }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first command a newcomer runs: it shows delivered events, can be repeated, and cleans up."""
+"""The first command a newcomer runs: it shows delivered events and a subscription, can be repeated, and cleans up."""
 
 import os
 import re
@@ -50,9 +50,16 @@ def test_quickstart_delivers_can_be_repeated_and_cleans_up(quickstart):
         said = quickstart()
         for kind in ("REQUEST_SUBMITTED", "TASK_ASSIGNED", "TASK_DECIDED", "REQUEST_APPROVED"):
             assert re.search(rf'"type":"{kind}"', said), said
-        assert "Never mind" not in said.split("5/5")[1], "a rolled back request was sent"
-        assert len(re.findall(r"accepted +200", said)) == 4, said
+        arrived, rotated = said.split("6/6")[1].split("secret is rotated")
+        assert "Never mind" not in arrived, "a rolled back request was sent"
+        partner, subscriber = arrived.split("What the subscriber got")
+        assert len(re.findall(r"accepted +200", partner)) == 4, said
+        assert len(re.findall(r"accepted +200", subscriber)) == 2, said
+        assert '"status":"delivered"' in subscriber and '"http_status":200' in subscriber, said
+        assert len(re.findall(r"accepted +200", rotated)) == 1, said
+        assert "refused" not in arrived + rotated
         assert "PUBLISHED" in said and "PENDING" not in said
+        assert "whsec_" not in said, "secrets are for files"
         assert "quickstart.sh --down" in said
     assert processes_of(quickstart.state)
     quickstart("--down")
