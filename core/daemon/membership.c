@@ -6,9 +6,9 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "daemon/rounds.h"
 #include "outbox/members.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,11 +19,8 @@
 struct membership {
     struct members *members;
     struct lane_set *lanes;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards stopping */
-    pthread_cond_t wake;
-    bool stopping;
-    struct log_limit complaints;
+    struct rounds *rounds;
+    struct log_limit complaints; /* the thread's */
 };
 
 /* Names are [a-z0-9_-]: no quoting in an array literal. */
@@ -61,8 +58,9 @@ static void tell_all_wanted(void *arg, struct lane_thread *lane)
     lane_thread_set_wanted(lane, true);
 }
 
-static void beat(struct membership *m)
+static uint64_t beat(void *arg)
 {
+    struct membership *m = arg;
     struct buf destinations = buf_make(DESTINATIONS_MAX);
     struct answer answer = {NULL, 0};
     struct rider_error err;
@@ -84,35 +82,7 @@ static void beat(struct membership *m)
                      "cannot share lanes with other processes: %s", err.text);
         }
     }
-}
-
-static bool wait_for_beat(struct membership *m)
-{
-    struct timespec until;
-    int rc = 0;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)HEARTBEAT_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void)pthread_mutex_lock(&m->lock);
-    while (!m->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&m->wake, &m->lock, &until);
-    }
-    bool go_on = !m->stopping;
-    (void)pthread_mutex_unlock(&m->lock);
-    return go_on;
-}
-
-static void *membership_main(void *arg)
-{
-    struct membership *m = arg;
-
-    do {
-        beat(m);
-    } while (wait_for_beat(m));
-    members_leave(m->members);
-    return NULL;
+    return HEARTBEAT_MS;
 }
 
 int membership_create(const char *dsn, const char *owner, uint64_t lease_ms,
@@ -120,28 +90,19 @@ int membership_create(const char *dsn, const char *owner, uint64_t lease_ms,
                       struct rider_error *err)
 {
     struct membership *m = calloc(1, sizeof(*m));
-    pthread_condattr_t attr;
 
     if (m == NULL) {
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     m->lanes = lanes;
     int rc = members_create(dsn, owner, lease_ms, &m->members, err);
-    if (rc != 0) {
-        free(m);
-        return rc;
+    if (rc == 0) {
+        rc = rounds_create("membership", beat, m, &m->rounds, err);
     }
-    (void)pthread_mutex_init(&m->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&m->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    rc = pthread_create(&m->thread, NULL, membership_main, m);
     if (rc != 0) {
         members_destroy(m->members);
         free(m);
-        return rider_fail_errno(err, RIDER_E_IO, rc,
-                                "could not start the membership thread");
+        return rc;
     }
     *ret = m;
     return 0;
@@ -152,13 +113,8 @@ void membership_destroy(struct membership *m)
     if (m == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&m->lock);
-    m->stopping = true;
-    (void)pthread_cond_signal(&m->wake);
-    (void)pthread_mutex_unlock(&m->lock);
-    (void)pthread_join(m->thread, NULL);
+    rounds_destroy(m->rounds);
+    members_leave(m->members);
     members_destroy(m->members);
-    (void)pthread_cond_destroy(&m->wake);
-    (void)pthread_mutex_destroy(&m->lock);
     free(m);
 }

@@ -9,52 +9,76 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/rounds.h"
 #include "outbox/retention.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define SAMPLE_INTERVAL_MS 5000
 #define RETIRE_INTERVAL_MS 15000
 #define RETIRE_PAGE        5000
 #define RETIRE_MAX_PAGES   40
 
+/* One answer of the database: the monitor holds it until the next one comes, a reader
+ * while it reads. */
+struct picture {
+    unsigned int holders; /* guarded by the monitor's lock */
+    struct outbox_status *status;
+    uint64_t sampled_ms;
+};
+
 struct monitor {
-    pthread_t thread;
+    struct rounds *rounds;
+    uint64_t retire_at;   /* the thread's */
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t wake;
-    bool stopping;
     char *dsn;
     uint64_t retention_ms;
 
-    struct outbox_status *status;
-    uint64_t sampled_ms;
+    struct picture *picture; /* NULL: none yet */
     bool database_up;
     uint64_t retired;
 };
 
-static void sample(struct monitor *m, const char *dsn)
+static void let_go(struct monitor *m, struct picture *picture)
 {
-    struct outbox_status *status = NULL;
-    struct rider_error err;
-    int rc = outbox_status_read(dsn, &status, &err);
-
-    if (rc != 0) {
-        log_debug("monitor", "monitor.sample_failed", "%s", err.text);
+    if (picture == NULL) {
+        return;
     }
     (void)pthread_mutex_lock(&m->lock);
-    struct outbox_status *old = m->status;
-    if (rc == 0) {
-        m->status = status;
-        m->sampled_ms = clock_mono_ms();
-    }
-    m->database_up = rc == 0;
+    bool last = --picture->holders == 0;
     (void)pthread_mutex_unlock(&m->lock);
-    if (rc == 0) {
-        outbox_status_destroy(old);
+    if (last) {
+        outbox_status_destroy(picture->status);
+        free(picture);
     }
+}
+
+/* Returns whether the database answered. */
+static bool sample(struct monitor *m, const char *dsn)
+{
+    struct picture *fresh = calloc(1, sizeof(*fresh));
+    struct picture *old = NULL;
+    struct rider_error err = {.text = "out of memory"};
+    bool up = fresh != NULL && outbox_status_read(dsn, &fresh->status, &err) == 0;
+
+    if (up) {
+        fresh->holders = 1;
+        fresh->sampled_ms = clock_mono_ms();
+    } else {
+        log_debug("monitor", "monitor.sample_failed", "%s", err.text);
+        free(fresh);
+    }
+    (void)pthread_mutex_lock(&m->lock);
+    if (up) {
+        old = m->picture;
+        m->picture = fresh;
+    }
+    m->database_up = up;
+    (void)pthread_mutex_unlock(&m->lock);
+    let_go(m, old);
+    return up;
 }
 
 static void retire(struct monitor *m, const char *dsn, uint64_t keep_ms)
@@ -77,72 +101,41 @@ static void retire(struct monitor *m, const char *dsn, uint64_t keep_ms)
     (void)pthread_mutex_unlock(&m->lock);
 }
 
-/* Waits out the interval; false when the monitor is to stop. */
-static bool wait_for_round(struct monitor *m, uint64_t ms)
-{
-    struct timespec until;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    (void)pthread_mutex_lock(&m->lock);
-    int rc = 0;
-    while (!m->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&m->wake, &m->lock, &until);
-    }
-    bool go_on = !m->stopping;
-    (void)pthread_mutex_unlock(&m->lock);
-    return go_on;
-}
-
-static void *monitor_main(void *arg)
+static uint64_t look(void *arg)
 {
     struct monitor *m = arg;
-    uint64_t retire_at = clock_mono_ms() + SAMPLE_INTERVAL_MS;
 
-    do {
-        (void)pthread_mutex_lock(&m->lock);
-        char *dsn = strdup(m->dsn);
-        uint64_t keep_ms = m->retention_ms;
-        (void)pthread_mutex_unlock(&m->lock);
-        if (dsn == NULL) {
-            continue;
-        }
-        sample(m, dsn);
-        if (m->database_up && clock_mono_ms() >= retire_at) {
-            retire(m, dsn, keep_ms);
-            retire_at = clock_mono_ms() + RETIRE_INTERVAL_MS;
-        }
-        free(dsn);
-    } while (wait_for_round(m, SAMPLE_INTERVAL_MS));
-    return NULL;
+    (void)pthread_mutex_lock(&m->lock);
+    char *dsn = strdup(m->dsn);
+    uint64_t keep_ms = m->retention_ms;
+    (void)pthread_mutex_unlock(&m->lock);
+    if (dsn != NULL && sample(m, dsn) && clock_mono_ms() >= m->retire_at) {
+        retire(m, dsn, keep_ms);
+        m->retire_at = clock_mono_ms() + RETIRE_INTERVAL_MS;
+    }
+    free(dsn);
+    return SAMPLE_INTERVAL_MS;
 }
 
 int monitor_create(const char *dsn, uint64_t retention_ms, struct monitor **ret,
                    struct rider_error *err)
 {
     struct monitor *m = calloc(1, sizeof(*m));
-    pthread_condattr_t attr;
 
-    if (m == NULL) {
+    if (m != NULL) {
+        m->dsn = strdup(dsn);
+    }
+    if (m == NULL || m->dsn == NULL) {
+        free(m);
         return rider_fail(err, RIDER_E_NOMEM, "out of memory");
     }
     m->retention_ms = retention_ms;
-    m->dsn = strdup(dsn);
-    if (m->dsn == NULL) {
-        free(m);
-        return rider_fail(err, RIDER_E_NOMEM, "out of memory");
-    }
+    m->retire_at = clock_mono_ms() + SAMPLE_INTERVAL_MS;
     (void)pthread_mutex_init(&m->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&m->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    int rc = pthread_create(&m->thread, NULL, monitor_main, m);
+    int rc = rounds_create("monitor", look, m, &m->rounds, err);
     if (rc != 0) {
-        free(m->dsn);
-        free(m);
-        return rider_fail_errno(err, RIDER_E_IO, rc,
-                                "could not start the monitor thread");
+        monitor_destroy(m);
+        return rc;
     }
     *ret = m;
     return 0;
@@ -168,13 +161,8 @@ void monitor_destroy(struct monitor *m)
     if (m == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&m->lock);
-    m->stopping = true;
-    (void)pthread_cond_signal(&m->wake);
-    (void)pthread_mutex_unlock(&m->lock);
-    (void)pthread_join(m->thread, NULL);
-    outbox_status_destroy(m->status);
-    (void)pthread_cond_destroy(&m->wake);
+    rounds_destroy(m->rounds);
+    let_go(m, m->picture);
     (void)pthread_mutex_destroy(&m->lock);
     free(m->dsn);
     free(m);
@@ -183,7 +171,17 @@ void monitor_destroy(struct monitor *m)
 void monitor_read(struct monitor *m, monitor_read_fn *fn, void *arg)
 {
     (void)pthread_mutex_lock(&m->lock);
-    uint64_t age = m->status == NULL ? 0 : clock_mono_ms() - m->sampled_ms;
-    fn(arg, m->status, age, m->database_up, m->retired);
+    struct picture *picture = m->picture;
+    bool up = m->database_up;
+    uint64_t retired = m->retired;
+    if (picture != NULL) {
+        picture->holders++;
+    }
     (void)pthread_mutex_unlock(&m->lock);
+    if (picture == NULL) {
+        fn(arg, NULL, 0, up, retired);
+    } else {
+        fn(arg, picture->status, clock_mono_ms() - picture->sampled_ms, up, retired);
+    }
+    let_go(m, picture);
 }

@@ -5,7 +5,7 @@
  * A thread of its own asks every few seconds and keeps the last answer, so that
  * no scrape ever waits for the database. The age of a sample grows while the
  * database is down, and is shown.
-  * Thread: create, set and destroy from the main thread; read from any.
+ * Thread: create, set and destroy from the main thread; read from any.
  */
 #ifndef DAEMON_MONITOR_H
 #define DAEMON_MONITOR_H
@@ -30,7 +30,7 @@ void monitor_destroy(struct monitor *m);
 
 /** Calls `fn` with the last sample, or NULL before the first one; `age_ms` is how
  *  old it is, `database_up` whether the last question was answered, `retired` how
- *  many events retention has deleted. Holds a lock: `fn` must not block. */
+ *  many events retention has deleted. The sample lives until `fn` returns. */
 typedef void monitor_read_fn(void *arg, const struct outbox_status *status,
                              uint64_t age_ms, bool database_up, uint64_t retired);
 void monitor_read(struct monitor *m, monitor_read_fn *fn, void *arg);
