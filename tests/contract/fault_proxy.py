@@ -2,45 +2,21 @@
 """fault_proxy.py - forward proxies that tunnel, or fail at CONNECT as they were told."""
 
 import asyncio
-import threading
+
+from loop_server import LoopServer
 
 
-class FaultProxy:
-    """Listens on 127.0.0.1; usable as a context manager. `fault` is "" to work, a status, "hang",
-    "close" or "garbage"."""
+class FaultProxy(LoopServer):
+    """Listens on 127.0.0.1. `fault` is "" to work, a status, "hang", "close" or "garbage"."""
 
     def __init__(self, fault: str = ""):
-        self.port, self.asked = 0, []  # what CONNECT named
+        super().__init__()
+        self.asked: list[str] = []  # what CONNECT named
         self._fault = fault
-        self._loop = asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> "FaultProxy":
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        assert started.wait(10)
-        return self
-
-    def __exit__(self, *_exc) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        started.set()
-        self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
-        self._loop.close()
 
     async def _connection(self, reader, writer) -> None:
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """fault_receiver.py - a webhook endpoint that answers, or misbehaves, as the path says.
 
-One asyncio loop in a thread of its own. Requests are recorded as they came: names of headers in
-lower case, the raw body. The table FAULTS at the end says which path does what.
+Requests are recorded as they came: names of headers in lower case, the raw body. The table FAULTS
+at the end says which path does what.
 """
 
 import asyncio
@@ -12,9 +12,10 @@ import gzip
 import socket
 import ssl
 import struct
-import threading
 import time
 import urllib.parse
+
+from loop_server import LoopServer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,51 +27,26 @@ class Request:
     connection: int  # number of the connection that carried it
 
 
-class FaultReceiver:
-    """Listens on 127.0.0.1; usable as a context manager. `tls` is (certificate, key) or a server's
-    context or None."""
+class FaultReceiver(LoopServer):
+    """Listens on 127.0.0.1. `tls` is (certificate, key) or a server's context or None."""
 
     def __init__(self, port: int = 0, tls: tuple[str, str] | ssl.SSLContext | None = None,
                  host: str = "127.0.0.1"):
-        self.host, self.port = host, port
+        super().__init__(port, host)
         self.requests: list[Request] = []
         self.connections = 0
         self._tls = tls
-        self._loop = asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
-        self._server = None
 
     @property
     def base(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
-    def __enter__(self) -> "FaultReceiver":
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        assert started.wait(10)
-        return self
-
-    def __exit__(self, *_exc) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        context = self._tls if isinstance(self._tls, ssl.SSLContext) else None
-        if isinstance(self._tls, tuple):
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*self._tls)
-        self._server = self._loop.run_until_complete(
-            asyncio.start_server(self._connection, self.host, self.port, ssl=context, backlog=1024))
-        self.port = self._server.sockets[0].getsockname()[1]
-        started.set()
-        self._loop.run_forever()
-        self._server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
-        self._loop.close()
+    def _context(self) -> ssl.SSLContext | None:
+        if not isinstance(self._tls, tuple):
+            return self._tls
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self._tls)
+        return context
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
