@@ -7,8 +7,10 @@ import collections
 import hashlib
 import hmac
 import http.client
+import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,12 +34,16 @@ class Example:
                                         env=os.environ | {"WEBHOOK_SECRET": SECRET})
         self.port = int(self.process.stdout.readline().split()[-1])
 
-    def send(self, body, headers) -> int:
+    def ask(self, body, headers) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         connection.request("POST", "/hook", body, headers)
-        status = connection.getresponse().status
+        response = connection.getresponse()
+        answer = response.status, response.read()
         connection.close()
-        return status
+        return answer
+
+    def send(self, body, headers) -> int:
+        return self.ask(body, headers)[0]
 
     def post(self, body, secret=SECRET, age=0, event_id="evt_1", **change) -> int:
         return self.send(body, sign(body, secret, age, event_id) | change)
@@ -176,6 +182,37 @@ def test_a_recorded_request_is_taken_once(example):
     # A retry is signed anew, and is the same event.
     assert example.post(b'{"pay":1}') == 204
     assert example.stop() == {"new": 1, "repeat": 3}
+
+
+def test_answers_the_handshake(example):
+    """Only who has the secret is answered, and the id is still free for the event."""
+    body = b'{"type":"verification","challenge":"chl_0123456789abcdef0123456789abcdef"}'
+    assert example.ask(body, sign(body, OTHER)) == (401, b"")
+    assert example.ask(body, {}) == (401, b"")
+    for _ in range(2):
+        status, answer = example.ask(body, sign(body))
+        assert (status, json.loads(answer)) == (200, {"challenge": "chl_0123456789abcdef0123456789abcdef"})
+    for event in (b'{"type":"paid","challenge":"c"}', b'["verification"]', b'{"type":"verif', b"[" * 100_000):
+        event_id = f"evt_{len(event)}"
+        assert example.ask(event, sign(event, event_id=event_id)) == (204, b"")
+    assert example.post(b"{}") == 204
+    assert example.stop() == {"new": 5}
+
+
+def test_a_trial_has_no_effect(example):
+    assert example.ask(b"{}", sign(b"{}") | {"webhook-test": "true"}) == (200, b"")
+    assert example.post(b"{}", secret=OTHER, **{"webhook-test": "true"}) == 401
+    assert example.post(b"{}") == 204
+    assert example.stop() == {"new": 1}
+
+
+@pytest.mark.parametrize("length", ["-1", "-99999999999", "1x", "9" * 30])
+def test_a_length_that_is_none_is_refused_at_once(example, length):
+    with socket.create_connection(("127.0.0.1", example.port), timeout=5) as connection:
+        connection.sendall(f"POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        first = connection.recv(1000)
+    assert first == b"" or first.split()[1] in (b"400", b"401", b"413")
+    assert example.post(b"{}") == 204
 
 
 def test_refuses_a_body_that_is_too_large(example):

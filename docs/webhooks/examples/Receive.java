@@ -20,6 +20,7 @@ import javax.crypto.spec.SecretKeySpec;
 public final class Receive {
     private static final long TOLERANCE_S = 300;
     private static final int MAX_BODY = 1 << 20;
+    private static final String HANDSHAKE = "{\"type\":\"verification\",";
 
     private final byte[] key;
     private final SeenIds seen;
@@ -88,12 +89,22 @@ public final class Receive {
         }
     }
 
+    /** The answer that agrees to a subscription, if that is what the request asks for; otherwise empty. */
+    private static byte[] handshake(byte[] body) {
+        String text = new String(body, StandardCharsets.UTF_8);
+        return text.startsWith(HANDSHAKE + "\"challenge\":")
+                ? ("{" + text.substring(HANDSHAKE.length())).getBytes(StandardCharsets.UTF_8) : new byte[0];
+    }
+
     private int take(Headers headers, byte[] body) throws GeneralSecurityException {
         if (body.length > MAX_BODY) {
             return 413;
         }
         if (!verify(headers, body)) {
             return 401;
+        }
+        if (handshake(body).length > 0 || header(headers, "webhook-test").equals("true")) {
+            return 200; // a trial: like a handshake it has no effect
         }
         String id = header(headers, "webhook-id");
         switch (seen.take(id)) {
@@ -117,7 +128,9 @@ public final class Receive {
             if (status == 503) {
                 exchange.getResponseHeaders().set("Retry-After", "60");
             }
-            exchange.sendResponseHeaders(status, -1);
+            byte[] answer = status == 200 ? handshake(body) : new byte[0];
+            exchange.sendResponseHeaders(status, answer.length > 0 ? answer.length : -1);
+            exchange.getResponseBody().write(answer);
         } catch (GeneralSecurityException e) {
             throw new IOException(e);
         }

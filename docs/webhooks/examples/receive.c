@@ -19,6 +19,7 @@
 #define MAX_ID    200
 #define N_BUCKETS 65536u
 #define KEEP_S    (2 * RIDER_SIGNATURE_TOLERANCE)
+#define HANDSHAKE "{\"type\":\"verification\","
 
 /*
  * The ids of the last 10 minutes: so long can a recorded request pass as new, if its
@@ -102,6 +103,14 @@ struct body {
     char bytes[MAX_BODY];
 };
 
+/* Whether the request asks for the agreement to a subscription. */
+static int is_handshake(const struct body *body)
+{
+    static const char ask[] = HANDSHAKE "\"challenge\":";
+
+    return body->len > strlen(ask) && memcmp(body->bytes, ask, strlen(ask)) == 0;
+}
+
 static unsigned int judge(struct receiver *r, struct MHD_Connection *connection,
                           const struct body *body)
 {
@@ -124,6 +133,12 @@ static unsigned int judge(struct receiver *r, struct MHD_Connection *connection,
         strlen(message.id) > MAX_ID) {
         return 401;
     }
+    const char *trial =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "webhook-test");
+
+    if (is_handshake(body) || (trial != NULL && strcmp(trial, "true") == 0)) {
+        return 200; /* a trial: like a handshake it has no effect */
+    }
     switch (take(&r->seen, message.id)) {
     case IS_NEW: /* the effect; if it can fail, forget the id again and answer 500 */
         (void)printf("new %s\n", message.id);
@@ -136,10 +151,17 @@ static unsigned int judge(struct receiver *r, struct MHD_Connection *connection,
     }
 }
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status)
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status,
+                              struct body *body)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    size_t skip = body->len;
+
+    if (status == 200 && is_handshake(body)) {
+        skip = strlen(HANDSHAKE) - 1; /* agrees by the same text without the type */
+        body->bytes[skip] = '{';
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        body->len - skip, body->bytes + skip, MHD_RESPMEM_MUST_COPY);
 
     if (status == 503) {
         (void)MHD_add_response_header(response, "retry-after", "60");
@@ -164,7 +186,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection,
         return *state == NULL ? MHD_NO : MHD_YES;
     }
     if (*size == 0) {
-        return answer(connection, judge(arg, connection, body));
+        return answer(connection, judge(arg, connection, body), body);
     }
     if (*size > MAX_BODY - body->len) {
         body->too_large = 1;

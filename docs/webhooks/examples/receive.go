@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -46,6 +47,16 @@ func verify(key []byte, header http.Header, body []byte) bool {
 		found = hmac.Equal([]byte(entry), expected) || found // takes the same time whatever the bytes are
 	}
 	return found
+}
+
+// handshake is the answer that agrees to a subscription, if that is what the request asks for.
+func handshake(body []byte) []byte {
+	var ask struct{ Type, Challenge string }
+	if json.Unmarshal(body, &ask) != nil || ask.Type != "verification" {
+		return nil
+	}
+	answer, _ := json.Marshal(map[string]string{"challenge": ask.Challenge})
+	return answer
 }
 
 type verdict int
@@ -108,6 +119,11 @@ func main() {
 		}
 		if !verify(key, r.Header, body) {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		agreed := handshake(body)
+		if agreed != nil || r.Header.Get("webhook-test") == "true" { // a trial: like a handshake it has no effect
+			w.Write(agreed)
 			return
 		}
 		id := r.Header.Get("webhook-id")

@@ -20,6 +20,16 @@ function verify(headers, body) {
     .filter((entry) => entry.length === expected.length && timingSafeEqual(entry, expected)).length > 0;
 }
 
+// The answer that agrees to a subscription, if that is what the request asks for.
+function handshake(body) {
+  try {
+    const { type, challenge } = JSON.parse(body);
+    return type === "verification" ? JSON.stringify({ challenge }) : "";
+  } catch {
+    return "";
+  }
+}
+
 // The ids of the last 10 minutes: so long can a recorded request pass verify(), if its timestamp was 300 s
 // ahead. It forgets at a restart: a receiver whose effects must not happen twice keeps the ids in its
 // database, in the same transaction as the effect.
@@ -48,6 +58,10 @@ async function handle(request, response) {
   }
   const body = Buffer.concat(parts); // the raw bytes: nothing is parsed before they are verified
   if (!verify(request.headers, body)) return response.writeHead(401).end();
+  const agreed = handshake(body);
+  if (agreed || request.headers["webhook-test"] === "true") { // a trial: like a handshake it has no effect
+    return response.writeHead(200).end(agreed);
+  }
   const verdict = take(request.headers["webhook-id"]);
   if (verdict === "full") return response.writeHead(503, { "retry-after": "60" }).end();
   // The effect of a new one comes here; if it can fail, forget the id again and answer 500.

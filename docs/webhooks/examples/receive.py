@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import http.server
+import json
 import os
 import re
 import sqlite3
@@ -29,6 +30,15 @@ def verify(secret, headers, body, now):
     return any([hmac.compare_digest(expected, entry) for entry in entries])
 
 
+def handshake(body):
+    """The answer that agrees to a subscription, if that is what the request asks for; otherwise None."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        message = json.loads(body)
+        if message["type"] == "verification":
+            return json.dumps({"challenge": message["challenge"]}).encode()
+    return None
+
+
 def apply_once(path, event_id, body):
     """Stores the id and the effect in one transaction. False: it has been applied before."""
     now = time.time()
@@ -45,21 +55,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 15
 
     def do_POST(self):
-        length = int(self.headers["content-length"] or 0)
-        if length > MAX_BODY:
+        length = self.headers["content-length"] or "0"
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MAX_BODY:
             self.close_connection = True
             return self.answer(413)
-        body = self.rfile.read(length)  # the raw bytes: nothing is parsed before they are verified
+        body = self.rfile.read(int(length))  # the raw bytes: nothing is parsed before they are verified
         if not verify(os.environ["WEBHOOK_SECRET"], self.headers, body, time.time()):
             return self.answer(401)
+        agreed = handshake(body)
+        if agreed or self.headers["webhook-test"] == "true":  # a trial: like a handshake it has no effect
+            return self.answer(200, agreed or b"")
         new = apply_once(sys.argv[2], self.headers["webhook-id"], body)
         sys.stdout.write(f"{'new' if new else 'repeat'} {self.headers['webhook-id']}\n")
         return self.answer(204)  # a repeat is a success, too: otherwise the sender would go on trying
 
-    def answer(self, status):
+    def answer(self, status, body=b""):
         self.send_response(status)
-        self.send_header("content-length", "0")
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_args):
         pass
