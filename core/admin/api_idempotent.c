@@ -230,3 +230,73 @@ int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
     }
     return rc == 0 ? outbox_tx_commit(tx, err) : rc;
 }
+
+/* Asks, claims, prepares. */
+static int claim(struct api_call *call, const struct api_exchange *steps, void *arg,
+                 struct idempotent *ret, bool *ret_answered, struct buf *out,
+                 struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = begin(call, tx, ret, ret_answered, out, err);
+    }
+    if (rc == 0 && !*ret_answered && ret->key != NULL) {
+        const struct idempotency_key key = key_of(call, ret);
+        rc = idempotency_claim(tx, &key, err);
+    }
+    if (rc == 0 && !*ret_answered) {
+        rc = steps->prepare(call, tx, arg, out, err);
+    }
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
+/* What made the change fail is what the client is told, so nothing is said of a failure
+ * here: the claim then runs out by itself. */
+static void release(struct api_call *call, const struct idempotent *i)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    const struct idempotency_key key = key_of(call, i);
+    struct rider_error ignored;
+
+    if (i->key != NULL && outbox_tx_begin(call->dsn, &tx, &ignored) == 0 &&
+        idempotency_release(tx, &key, &ignored) == 0) {
+        (void)!outbox_tx_commit(tx, &ignored);
+    }
+}
+
+static int finish(struct api_call *call, api_change_fn *fn, void *arg,
+                  const struct idempotent *i, struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
+    int rc = outbox_tx_begin(call->dsn, &tx, err);
+
+    if (rc == 0) {
+        rc = fn(call, tx, arg, out, err);
+    }
+    if (rc == 0) {
+        rc = keep(call, tx, i, out, err);
+    }
+    return rc == 0 ? outbox_tx_commit(tx, err) : rc;
+}
+
+int api_idempotent_exchange(struct api_call *call, const struct api_exchange *steps,
+                            void *arg, struct buf *out, struct rider_error *err)
+{
+    struct idempotent i;
+    bool answered = false;
+    int rc = claim(call, steps, arg, &i, &answered, out, err);
+
+    if (rc != 0 || answered) {
+        return rc;
+    }
+    rc = steps->exchange(call, arg, err);
+    if (rc == 0) {
+        rc = finish(call, steps->finish, arg, &i, out, err);
+    }
+    if (rc != 0) {
+        release(call, &i);
+    }
+    return rc;
+}

@@ -25,6 +25,23 @@ typedef int api_change_fn(struct api_call *call, struct outbox_tx *tx, void *arg
 int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
                         struct buf *out, struct rider_error *err) RIDER_MUST_CHECK;
 
+/** A change that waits for somebody else in its middle, and in no transaction: neither a
+ *  lock nor a connection is held then. */
+struct api_exchange {
+    /** In a transaction; writes nothing to `out`. */
+    api_change_fn *prepare;
+    int (*exchange)(struct api_call *call, void *arg, struct rider_error *err);
+    /** In a second one, which keeps the answer, too. */
+    api_change_fn *finish;
+};
+
+/** Calls the three in their order. The key is claimed with the first: a repeated request
+ *  is refused until the last has answered, the change has failed, or, when the process
+ *  ends before that, for a minute. */
+int api_idempotent_exchange(struct api_call *call, const struct api_exchange *steps,
+                            void *arg, struct buf *out,
+                            struct rider_error *err) RIDER_MUST_CHECK;
+
 /** Only asks, and holds nothing afterwards: for what has to wait for a resolver before
  *  api_idempotent_once(). *ret_answered: the answer is in call->res and `out`. */
 int api_idempotent_ask(struct api_call *call, bool *ret_answered, struct buf *out,

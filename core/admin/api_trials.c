@@ -370,42 +370,73 @@ static void write_envelope(const struct trial *t, const char *type,
     jw_object_end(&w);
 }
 
-/* An api_change_fn; `arg` is the body. The key of a repeated request is held while the
- * endpoint takes its time. */
-static int run_test(struct api_call *call, struct outbox_tx *tx, void *arg,
-                    struct buf *out, struct rider_error *err)
-{
-    struct json_tree *body = arg;
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *attempt = NULL;
-    RIDER_CLEANUP(trial_done) struct trial t = {.rows = NULL};
-    RIDER_CLEANUP(buf_done) struct buf message = buf_make(2 * MAX_DATA);
-    struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
-    const char *type = "postrider.test";
+/* A test on its way. */
+struct test {
+    const char *type;
+    const struct json_node *data;
+    struct trial trial;
+};
 
-    (void)api_fields_text(&f, "event_type", 1, 255, &type);
-    const struct json_node *data = api_fields_any(&f, "data");
-    if (data != NULL && data->raw_len > MAX_DATA) {
-        api_fields_fault(&f, data, "invalid-value", "at most %zu bytes are sent",
+static void test_done(struct test *t)
+{
+    trial_done(&t->trial);
+}
+
+static int read_test(struct api_call *call, struct json_tree *body, struct test *t)
+{
+    struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
+
+    (void)api_fields_text(&f, "event_type", 1, 255, &t->type);
+    t->data = api_fields_any(&f, "data");
+    if (t->data != NULL && t->data->raw_len > MAX_DATA) {
+        api_fields_fault(&f, t->data, "invalid-value", "at most %zu bytes are sent",
                          MAX_DATA);
     }
     api_fields_finish(&f);
-    int rc = api_problem_check(call->problem);
-    if (rc == 0) {
-        rc = prepare(call, tx, &t, err);
-    }
+    return api_problem_check(call->problem);
+}
+
+/* The steps of an api_exchange; `arg` is the struct test. */
+
+static int prepare_test(struct api_call *call, struct outbox_tx *tx, void *arg,
+                        struct buf *out, struct rider_error *err)
+{
+    struct test *t = arg;
+    int rc = prepare(call, tx, &t->trial, err);
+
+    (void)out;
     if (rc == 0 &&
-        strcmp(row_set_text(t.rows, 0, "status"), "pending_verification") == 0) {
+        strcmp(row_set_text(t->trial.rows, 0, "status"), "pending_verification") == 0) {
         return api_problem_set(call->problem, "not-verified",
                                "nothing is sent before the endpoint has agreed");
     }
-    if (rc == 0) {
-        t.target.keep_response = row_set_bool(t.rows, 0, "keep_responses") ? 1024 : 0;
-        write_envelope(&t, type, data, &message);
-        rc = send(call, &t, type, &message, err);
+    return rc;
+}
+
+static int send_test(struct api_call *call, void *arg, struct rider_error *err)
+{
+    RIDER_CLEANUP(buf_done) struct buf message = buf_make(2 * MAX_DATA);
+    struct test *t = arg;
+    int rc = api_trial_begin(call);
+
+    if (rc != 0) {
+        return rc;
     }
-    if (rc == 0) {
-        rc = keep_attempt(call, tx, &t, "test", &attempt, err);
-    }
+    t->trial.target.keep_response =
+        row_set_bool(t->trial.rows, 0, "keep_responses") ? 1024 : 0;
+    write_envelope(&t->trial, t->type, t->data, &message);
+    rc = send(call, &t->trial, t->type, &message, err);
+    api_trial_end(call);
+    return rc;
+}
+
+static int finish_test(struct api_call *call, struct outbox_tx *tx, void *arg,
+                       struct buf *out, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *attempt = NULL;
+    const struct test *t = arg;
+    int rc = keep_attempt(call, tx, &t->trial, "test", &attempt, err);
+
     if (rc == 0) {
         struct json_writer w = jw_begin(out);
         row_set_write_row(attempt, 0, &w, NULL);
@@ -415,17 +446,15 @@ static int run_test(struct api_call *call, struct outbox_tx *tx, void *arg,
 
 static int test(struct api_call *call, struct buf *out, struct rider_error *err)
 {
+    static const struct api_exchange steps = {prepare_test, send_test, finish_test};
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
+    RIDER_CLEANUP(test_done) struct test t = {.type = "postrider.test"};
     int rc = api_body_read(call, API_JSON, true, &body, err);
 
     if (rc == 0) {
-        rc = api_trial_begin(call);
+        rc = read_test(call, body, &t);
     }
-    if (rc == 0) {
-        rc = api_idempotent_once(call, run_test, body, out, err);
-        api_trial_end(call);
-    }
-    return rc;
+    return rc == 0 ? api_idempotent_exchange(call, &steps, &t, out, err) : rc;
 }
 
 /* ---- verify ---------------------------------------------------------------------- */

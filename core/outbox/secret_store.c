@@ -27,7 +27,8 @@ static const char keys_sql[] =
     " (s.expires_at IS NULL OR s.expires_at > clock_timestamp()))::int AS used,"
     " 0 AS answers FROM outbox.subscription_secret s"
     " JOIN outbox.subscription u ON u.subscription = s.subscription "
-    "UNION ALL SELECT i.key_number, 0, 0, 1 FROM outbox.idempotency i) x "
+    "UNION ALL SELECT i.key_number, 0, 0, 1 FROM outbox.idempotency i "
+    "WHERE i.claimed_until IS NULL) x "
     "GROUP BY x.number ORDER BY x.number";
 
 /* Where sealed bytes are kept. The rows of a page are locked until it is committed. */

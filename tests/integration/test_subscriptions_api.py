@@ -3,6 +3,8 @@
 
 import base64
 import contextlib
+import datetime
+import http.client
 import json
 import os
 import re
@@ -486,6 +488,46 @@ def test_rotation(api, made, db, endpoint, ring):
     assert given not in api.relay.log() and sub["secret"] not in api.relay.log()
 
 
+def test_rotation_while_events_flow(api, made, db, endpoint):
+    """A receiver that learns of a secret some time after its rotation, and drops it when it was told that it expires,
+    can verify every request; nothing is lost, and after the overlap the last secret signs alone."""
+    known: list[list] = []  # secret, time.time() of its end or None
+    unverified: list[float] = []
+
+    def receive(headers, body):
+        now = time.time()
+        if not any(verify(s, headers, body) for s, end in list(known) if end is None or now < end):
+            unverified.append(now)
+        return 204, b""
+
+    endpoint.answers["/hook"] = receive
+    sub = made(ordering="none")
+    known.append([sub["secret"], None])
+    stop = threading.Event()
+
+    def write():
+        while not stop.wait(0.01):
+            db.run("SELECT outbox.publish('order.paid', 'k-' || i, '{}', 'order') FROM generate_series(1, 5) i")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for _ in range(5):
+        time.sleep(0.3)
+        turned = api("POST", at(sub, "/secret/rotate"), {"overlap_seconds": 2}).body
+        time.sleep(0.3)
+        known.append([turned["secret"], None])
+        known[-2][1] = datetime.datetime.fromisoformat(turned["previous_secret_expires_at"]).timestamp()
+    time.sleep(2.5)
+    stop.set()
+    writer.join()
+    events = {i for i, in db.run("SELECT event_id::text FROM outbox.event")}
+    wait_until(lambda: {h["webhook-id"] for h, _ in endpoint.at()} >= events, "everything is sent", timeout=60)
+    signed = [len(h["webhook-signature"].split(" ")) for h, _ in endpoint.at()]
+    assert not unverified and len(events) > 100
+    assert max(signed) >= 3 and signed[-1] == 1 and verify(known[-1][0], *endpoint.at()[-1])
+    print(f"{len(signed)} requests for {len(events)} events over 5 rotations, {len(unverified)} not verified")
+
+
 def test_a_rotation_waits_for_nobody_who_refers_to_it(api, made, db):
     sub = made()
     with contextlib.closing(db.connect()) as operation:
@@ -689,6 +731,78 @@ def test_two_at_once_are_one(api, made, endpoint):
     assert answers[0].status == 200
     assert api("POST", at(sub, "/test"), {}, idempotency_key="k").body == answers[0].body
     assert len(endpoint.at()) == 1
+
+
+def slow_endpoint(endpoint, seconds: float = 2) -> threading.Event:
+    """The endpoint takes its time, and tells when it has begun to."""
+    started = threading.Event()
+
+    def answer(headers, body):
+        started.set()
+        time.sleep(seconds)
+        return agree(headers, body)
+
+    endpoint.answers["/hook"] = answer
+    return started
+
+
+@pytest.mark.parametrize("tail,key", [("/test", {"idempotency_key": "k"}), ("/test", {}), ("/verify", {})])
+def test_nothing_is_held_while_an_endpoint_answers(api, made, db, endpoint, tail, key):
+    sub = made()
+    started, answers = slow_endpoint(endpoint), []
+    thread = threading.Thread(target=lambda: answers.append(api("POST", at(sub, tail), {}, **key)))
+    thread.start()
+    assert started.wait(10)
+    wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                " AND application_name = 'postrider api'") == 0, "the API keeps no connection")
+    with contextlib.closing(db.connect()) as migration:
+        cursor = migration.cursor()
+        for table in ("subscription", "subscription_secret", "idempotency", "attempt"):
+            cursor.execute(f"LOCK TABLE outbox.{table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+        migration.rollback()
+    assert not answers, "the endpoint still has the request"
+    thread.join()
+    assert answers[0].status == 200
+
+
+def test_a_kill_frees_the_key_of_a_test_after_a_while(api, made, db, endpoint):
+    sub = made()
+    started = slow_endpoint(endpoint)
+
+    def ask():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            api("POST", at(sub, "/test"), {}, idempotency_key="k")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert started.wait(10)
+    api.relay.kill9()
+    thread.join()
+    api.relay.start()
+    busy = api("POST", at(sub, "/test"), {}, idempotency_key="k")
+    assert (busy.status, busy.code, busy.headers["retry-after"]) == (409, "idempotency-in-progress", "1")
+    assert api("POST", at(sub, "/test"), {"data": 1}, idempotency_key="k").code == "idempotency-key-reused"
+    left = db.value("SELECT claimed_until - clock_timestamp() FROM outbox.idempotency").total_seconds()
+    assert 0 < left <= 60
+    db.run("UPDATE outbox.idempotency SET claimed_until = clock_timestamp()")
+    answers = [api("POST", at(sub, "/test"), {}, idempotency_key="k") for _ in range(2)]
+    assert answers[0].status == 200 and answers[1].body == answers[0].body and len(endpoint.at()) == 2
+
+
+def test_a_test_that_cannot_be_made_leaves_its_key_free(api, made, db, endpoint):
+    sub = made()
+    started = slow_endpoint(endpoint, 4)
+    threads = [threading.Thread(target=api, args=("POST", at(sub, "/test"))) for _ in range(4)]
+    for t in threads:
+        t.start()
+    assert started.wait(10)
+    wait_until(lambda: len(endpoint.at()) == 4, "four of a principal are at work")
+    assert api("POST", at(sub, "/test"), {}, idempotency_key="k").code == "too-many-trials"
+    for t in threads:
+        t.join()
+    endpoint.answers["/hook"] = 204
+    assert api("POST", at(sub, "/test"), {"data": {}}, idempotency_key="k").status == 200
+    assert db.value("SELECT count(*) FROM outbox.idempotency") == 1
 
 
 # ---- the rest -------------------------------------------------------------------------------------------------------

@@ -158,16 +158,20 @@ CREATE TABLE outbox.operation (
 CREATE INDEX operation_running ON outbox.operation (operation) WHERE state = 'running';
 CREATE INDEX operation_of ON outbox.operation (subscription, operation);
 
--- Answers of POST requests with an Idempotency-Key, sealed as secrets are, written in the transaction of the change.
+-- Requests with an Idempotency-Key. An answer is sealed as secrets are and written in the transaction of the change.
+-- What waits for somebody else meanwhile claims its key in one transaction and answers in a second one; a claim that
+-- nobody answers, since its process ended, runs out.
 CREATE TABLE outbox.idempotency (
-  principal    text        NOT NULL,
-  key          text        NOT NULL CHECK (char_length(key) BETWEEN 1 AND 255),
-  request_hash bytea       NOT NULL,
-  status       int         NOT NULL,
-  key_number   int         NOT NULL,
-  sealed       bytea       NOT NULL,
-  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (principal, key)
+  principal     text        NOT NULL,
+  key           text        NOT NULL CHECK (char_length(key) BETWEEN 1 AND 255),
+  request_hash  bytea       NOT NULL,
+  claimed_until timestamptz,                             -- NULL: answered
+  status        int,
+  key_number    int,
+  sealed        bytea,
+  created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (principal, key),
+  CHECK (num_nulls(status, key_number, sealed) = CASE WHEN claimed_until IS NULL THEN 0 ELSE 3 END)
 );
 CREATE INDEX idempotency_created ON outbox.idempotency (created_at);
 
