@@ -6,19 +6,26 @@
  */
 #include "admin/api_dead.h"
 
-#include "admin/api_request.h"
+#include "admin/api_subscriptions.h"
+#include "admin/dead_filter.h"
 #include "base/json_writer.h"
 #include "base/parse.h"
 #include "outbox/dead_letters.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdint.h>
 
-/* Query parameters of the list; those before LIMIT are keys of the filter. */
-static const char *const names[] = {"eventId",       "destination", "type",  "cause",
-                                    "aggregateType", "aggregateId", "since", "until",
-                                    "limit",         "after"};
-enum { N_KEYS = 8, LIMIT = 8, AFTER = 9, N_NAMES = 10 };
+static const struct dead_filter_key keys[] = {
+    {"eventId", "eventId", DEAD_FILTER_UUIDS},
+    {"destination", "destination", DEAD_FILTER_TEXT},
+    {"subscription", "subscription", DEAD_FILTER_TEXT},
+    {"type", "type", DEAD_FILTER_TEXT},
+    {"cause", "cause", DEAD_FILTER_TEXT},
+    {"aggregateType", "aggregateType", DEAD_FILTER_TEXT},
+    {"aggregateId", "aggregateId", DEAD_FILTER_TEXT},
+    {"since", "since", DEAD_FILTER_TIME},
+    {"until", "until", DEAD_FILTER_TIME},
+};
+enum { N_KEYS = 9, LIMIT = 9, AFTER = 10, N_NAMES = 11 };
 
 static int parse_limit(const struct buf *text, int64_t *ret, struct rider_error *err)
 {
@@ -30,7 +37,7 @@ static int parse_limit(const struct buf *text, int64_t *ret, struct rider_error 
     return 0;
 }
 
-static int list(const struct api_call *call, const struct api_parameter *parameters,
+static int list(struct api_call *call, const struct api_parameter *parameters,
                 struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP(buf_done) struct buf filter = buf_make(65536);
@@ -39,13 +46,11 @@ static int list(const struct api_call *call, const struct api_parameter *paramet
     int64_t limit = 100;
 
     jw_object(&w, NULL);
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (parameters[i].value.len > 0) {
-            jw_string(&w, names[i], buf_text(&parameters[i].value));
-        }
-    }
+    int rc = dead_filter_parameters(call, parameters, keys, N_KEYS, &w);
     jw_object_end(&w);
-    int rc = parse_limit(&parameters[LIMIT].value, &limit, err);
+    if (rc == 0) {
+        rc = parse_limit(&parameters[LIMIT].value, &limit, err);
+    }
     if (rc == 0) {
         rc = dead_letters_list(call->dsn, buf_text(&filter),
                                buf_text(&parameters[AFTER].value), limit, &rows, err);
@@ -69,7 +74,8 @@ int api_dead_list(struct api_call *call, struct buf *out, struct rider_error *er
     struct api_parameter parameters[N_NAMES];
 
     for (size_t i = 0; i < N_NAMES; i++) {
-        parameters[i] = (struct api_parameter){names[i], buf_make(4096)};
+        const char *name = i < N_KEYS ? keys[i].name : i == LIMIT ? "limit" : "after";
+        parameters[i] = (struct api_parameter){name, buf_make(4096)};
     }
     int rc = api_request_parameters(call->req, parameters, N_NAMES, err);
     if (rc == 0) {
@@ -91,25 +97,47 @@ static int64_t sum(const struct row_set *groups)
     return matched;
 }
 
+/* A replay or discard as a body asks for it. */
+struct change {
+    struct buf filter;
+    bool discard, dry_run;
+    int64_t per_second; /* 0: all at once */
+};
+
+static int read_change(struct api_call *call, struct json_tree *body, struct change *c)
+{
+    struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
+    struct json_writer w = jw_begin(&c->filter);
+
+    jw_object(&w, NULL);
+    dead_filter_read(&f, keys, N_KEYS, &w);
+    jw_object_end(&w);
+    (void)api_fields_bool(&f, "dryRun", &c->dry_run);
+    if (!c->discard) {
+        (void)api_fields_int(&f, "rate", 1, INT32_MAX, &c->per_second);
+    }
+    api_fields_finish(&f);
+    return api_problem_check(call->problem);
+}
+
 /* Counts, then, unless it is a dry run, changes. */
-static int apply(const struct api_call *call, bool discard,
-                 const struct api_change *change, struct buf *out,
+static int apply(const struct api_call *call, const struct change *c, struct buf *out,
                  struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *groups = NULL;
     struct dead_result result = {0, 0};
-    char actor[128];
+    char actor[API_ACTOR_SIZE];
     const struct dead_order order = {.dsn = call->dsn,
-                                     .filter = change->filter,
+                                     .filter = buf_text(&c->filter),
                                      .actor = actor,
-                                     .discard = discard,
-                                     .per_second = change->rate,
+                                     .discard = c->discard,
+                                     .per_second = c->per_second,
                                      .max = API_MAX_CHANGE};
 
-    (void)snprintf(actor, sizeof(actor), "api %s", call->who);
-    int rc = dead_letters_count(call->dsn, change->filter, &groups, err);
+    api_actor(call, actor);
+    int rc = dead_letters_count(call->dsn, order.filter, &groups, err);
     int64_t matched = rc == 0 ? sum(groups) : 0;
-    if (rc == 0 && !change->dry_run && matched > 0) {
+    if (rc == 0 && !c->dry_run && matched > 0) {
         rc = dead_letters_apply(&order, NULL, NULL, &result, err);
     }
     if (rc != 0) {
@@ -117,12 +145,12 @@ static int apply(const struct api_call *call, bool discard,
     }
     struct json_writer w = jw_begin(out);
     jw_object(&w, NULL);
-    jw_string(&w, "action", discard ? "discard" : "replay");
-    jw_bool(&w, "dryRun", change->dry_run);
+    jw_string(&w, "action", c->discard ? "discard" : "replay");
+    jw_bool(&w, "dryRun", c->dry_run);
     jw_int(&w, "matched", matched);
     row_set_write(groups, &w, "groups");
     jw_int(&w, "affected", result.affected);
-    jw_bool(&w, "complete", !change->dry_run && result.affected < API_MAX_CHANGE);
+    jw_bool(&w, "complete", !c->dry_run && result.affected < API_MAX_CHANGE);
     if (result.operation != 0) {
         jw_int(&w, "operation", result.operation);
     }
@@ -130,16 +158,20 @@ static int apply(const struct api_call *call, bool discard,
     return 0;
 }
 
-static int change(const struct api_call *call, bool discard, struct buf *out,
+static int change(struct api_call *call, bool discard, struct buf *out,
                   struct rider_error *err)
 {
-    struct api_change wanted;
-    int rc = api_request_change(call->req, !discard, &wanted, err);
+    RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
+    struct change c = {.filter = buf_make(API_MAX_BODY), .discard = discard};
+    int rc = api_body_read(call, API_JSON, false, &body, err);
 
     if (rc == 0) {
-        rc = apply(call, discard, &wanted, out, err);
-        free(wanted.filter);
+        rc = read_change(call, body, &c);
     }
+    if (rc == 0) {
+        rc = apply(call, &c, out, err);
+    }
+    buf_done(&c.filter);
     return rc;
 }
 

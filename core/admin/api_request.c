@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_request.c - strict reading of what a client of the API sent.
+ * api_request.c - strict reading of the path and the query.
  *
- * Not here: what a filter may hold, which the schema checks.
+ * Not here: bodies (api_body.c).
  */
 #include "admin/api_request.h"
 
@@ -10,9 +10,6 @@
 #include "base/json_writer.h"
 #include "base/utf8.h"
 
-#include <jansson.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int hex_value(char c)
@@ -152,91 +149,4 @@ int api_request_parameters(const struct http_request *req,
         }
     }
     return 0;
-}
-
-static bool is_json(const struct http_request *req)
-{
-    static const char type[] = "application/json";
-    const char *given = http_request_header(req, "Content-Type");
-
-    return given != NULL && strncmp(given, type, sizeof(type) - 1) == 0 &&
-           strchr(" ;", given[sizeof(type) - 1]) != NULL;
-}
-
-static int take_filter(const json_t *value, struct api_change *ret,
-                       struct rider_error *err)
-{
-    if (!json_is_object(value) || json_object_size(value) == 0) {
-        return rider_fail(err, RIDER_E_CONFIG,
-                          "\"filter\" is an object with at least one key");
-    }
-    ret->filter = json_dumps(value, JSON_COMPACT);
-    return ret->filter == NULL ? rider_fail(err, RIDER_E_NOMEM, "out of memory") : 0;
-}
-
-static int take_member(const char *key, const json_t *value, bool takes_rate,
-                       struct api_change *ret, struct rider_error *err)
-{
-    if (strcmp(key, "filter") == 0) {
-        return take_filter(value, ret, err);
-    }
-    if (strcmp(key, "dryRun") == 0) {
-        ret->dry_run = json_is_true(value);
-        return json_is_boolean(value)
-                   ? 0
-                   : rider_fail(err, RIDER_E_CONFIG, "\"dryRun\" is true or false");
-    }
-    if (takes_rate && strcmp(key, "rate") == 0) {
-        ret->rate = json_integer_value(value);
-        return json_is_integer(value) && ret->rate >= 1 && ret->rate <= INT_MAX
-                   ? 0
-                   : rider_fail(err, RIDER_E_CONFIG,
-                                "\"rate\" is a number from 1: events a second");
-    }
-    return rider_fail(err, RIDER_E_CONFIG, "there is no member \"%.40s\"", key);
-}
-
-static int take_members(json_t *body, bool takes_rate, struct api_change *ret,
-                        struct rider_error *err)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(body, key, value)
-    {
-        int rc = take_member(key, value, takes_rate, ret, err);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return ret->filter == NULL
-               ? rider_fail(err, RIDER_E_CONFIG, "\"filter\" is missing")
-               : 0;
-}
-
-int api_request_change(const struct http_request *req, bool takes_rate,
-                       struct api_change *ret, struct rider_error *err)
-{
-    json_error_t why;
-    int rc;
-
-    *ret = (struct api_change){.filter = NULL};
-    if (!is_json(req)) {
-        return rider_fail(err, RIDER_E_CONFIG, "Content-Type is not application/json");
-    }
-    json_t *body = json_loadb(req->body, req->body_len, JSON_REJECT_DUPLICATES, &why);
-    if (body == NULL) {
-        return rider_fail(err, RIDER_E_CONFIG,
-                          "the body is not JSON: line %d, column %d", why.line,
-                          why.column);
-    }
-    rc = json_is_object(body)
-             ? take_members(body, takes_rate, ret, err)
-             : rider_fail(err, RIDER_E_CONFIG, "the body is not an object");
-    json_decref(body);
-    if (rc != 0) {
-        free(ret->filter);
-        ret->filter = NULL;
-    }
-    return rc;
 }

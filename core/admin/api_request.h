@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api_request.h - strict reading of what a client of the API sent.
+ * api_request.h - strict reading of the path and the query.
  */
 #ifndef ADMIN_API_REQUEST_H
 #define ADMIN_API_REQUEST_H
@@ -9,7 +9,6 @@
 #include "base/error.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /** A parameter of the query that a route knows. One called "name[]" takes
  *  "name[key]=value" any number of times; its value is then `"key":"value",...`. */
@@ -28,18 +27,5 @@ bool api_request_decode(const char *text, size_t len, struct buf *out);
 int api_request_parameters(const struct http_request *req,
                            struct api_parameter *parameters, size_t n,
                            struct rider_error *err) RIDER_MUST_CHECK;
-
-/** The body of a replay or discard. */
-struct api_change {
-    char *filter; /* one JSON object, compact; the caller frees it */
-    bool dry_run;
-    int64_t rate; /* 0: none */
-};
-
-/** {"filter": {...}, "dryRun": bool, "rate": number}, RFC 8259, without duplicate
- *  keys, without anything else. RIDER_E_CONFIG with a text for the client. */
-int api_request_change(const struct http_request *req, bool takes_rate,
-                       struct api_change *ret,
-                       struct rider_error *err) RIDER_MUST_CHECK;
 
 #endif

@@ -231,10 +231,7 @@ static void fail(struct api_call *call, const struct rider_error *err)
         return;
     }
     if (err->code == RIDER_E_CONFIG) {
-        bool media = strncmp(err->text, "Content-Type", 12) == 0;
-        (void)api_problem_set(call->problem,
-                              media ? "unsupported-media-type" : "bad-request", "%s",
-                              err->text);
+        (void)api_problem_set(call->problem, "bad-request", "%s", err->text);
     } else if (err->code == RIDER_E_NOT_FOUND) {
         (void)api_problem_set(call->problem, "not-found", "%s", err->text);
     } else if (err->code == RIDER_E_DB_LOST || err->code == RIDER_E_SCHEMA) {

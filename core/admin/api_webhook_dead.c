@@ -7,49 +7,24 @@
  */
 #include "admin/api_operations.h"
 
-#include "admin/api_body.h"
 #include "admin/api_page.h"
 #include "admin/api_subscriptions.h"
-#include "admin/rfc3339.h"
-#include "base/parse.h"
+#include "admin/dead_filter.h"
 #include "outbox/dead_letters.h"
 #include "outbox/webhook_deliveries.h"
 
-#include <string.h>
-
 #define MAX_AT_ONCE 10000 /* as many as one request may take */
 
-/* Names of this API, and those of the filter. */
-static const struct filter_key {
-    const char *name, *key;
-} keys[] = {
-    {"subscription", "subscription"},
-    {"destination", "destination"},
-    {"event_type", "type"},
-    {"cause", "cause"},
-    {"event_id", "eventId"},
-    {"since", "since"},
-    {"until", "until"},
+static const struct dead_filter_key keys[] = {
+    {"subscription", "subscription", DEAD_FILTER_TEXT},
+    {"destination", "destination", DEAD_FILTER_TEXT},
+    {"event_type", "type", DEAD_FILTER_TEXT},
+    {"cause", "cause", DEAD_FILTER_TEXT},
+    {"event_id", "eventId", DEAD_FILTER_UUID},
+    {"since", "since", DEAD_FILTER_TIME},
+    {"until", "until", DEAD_FILTER_TIME},
 };
-enum { N_KEYS = 7, LIMIT = 7, CURSOR = 8, N_NAMES = 9, EVENT_ID = 4, SINCE = 5 };
-
-/* NULL: the value is fine. */
-static const char *mistake(size_t key, const char *value)
-{
-    if (key == EVENT_ID && !parse_is_uuid(value)) {
-        return "a UUID is expected";
-    }
-    if (key >= SINCE && !rfc3339_is_time(value)) {
-        return "a time as RFC 3339 writes it is expected";
-    }
-    return NULL;
-}
-
-static void begin_filter(struct json_writer *w, const char *subscription)
-{
-    jw_object(w, NULL);
-    jw_string(w, "subscription", subscription);
-}
+enum { SUBSCRIPTION, N_KEYS = 7, LIMIT = 7, CURSOR = 8, N_NAMES = 9 };
 
 static int answer_list(struct api_call *call, const struct api_parameter *p,
                        struct buf *out, struct rider_error *err)
@@ -59,20 +34,15 @@ static int answer_list(struct api_call *call, const struct api_parameter *p,
     struct json_writer w = jw_begin(&filter);
     struct api_page page;
 
-    begin_filter(&w, p[0].value.len > 0 ? buf_text(&p[0].value) : "*");
-    for (size_t i = 1; i < N_KEYS; i++) {
-        if (p[i].value.len == 0) {
-            continue;
-        }
-        const char *why = mistake(i, buf_text(&p[i].value));
-        if (why != NULL) {
-            return api_problem_set(call->problem, "invalid-parameter", "\"%s\": %s",
-                                   p[i].name, why);
-        }
-        jw_string(&w, keys[i].key, buf_text(&p[i].value));
+    jw_object(&w, NULL);
+    if (p[SUBSCRIPTION].value.len == 0) {
+        jw_string(&w, "subscription", "*");
     }
+    int rc = dead_filter_parameters(call, p, keys, N_KEYS, &w);
     jw_object_end(&w);
-    int rc = api_page_read(call, "dead-letters", &p[LIMIT], &p[CURSOR], &page);
+    if (rc == 0) {
+        rc = api_page_read(call, "dead-letters", &p[LIMIT], &p[CURSOR], &page);
+    }
     if (rc == 0) {
         rc = webhook_dead_list(call->dsn, buf_text(&filter), page.after, page.limit + 1,
                                &rows, err);
@@ -114,32 +84,15 @@ static int read_redrive(struct api_call *call, struct json_tree *body,
                         struct redrive *r)
 {
     struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
-    struct api_fields filter = api_fields_object(&f, "filter");
     struct json_writer w = jw_begin(&r->filter);
-    const char *subscription = "*";
-    const char *value = NULL;
 
-    api_fields_require(&f, "filter");
-    (void)api_fields_text(&filter, keys[0].name, 1, 100, &subscription);
-    begin_filter(&w, subscription);
-    for (size_t i = 1; i < N_KEYS; i++) {
-        if (!api_fields_text(&filter, keys[i].name, 1, 255, &value)) {
-            continue;
-        }
-        const char *why = mistake(i, value);
-        if (why != NULL) {
-            api_fields_fault(&filter, api_fields_any(&filter, keys[i].name),
-                             "invalid-value", "%s", why);
-        }
-        jw_string(&w, keys[i].key, value);
+    jw_object(&w, NULL);
+    dead_filter_read(&f, keys, N_KEYS, &w);
+    if (json_node_member(json_node_member(f.object, "filter"),
+                         keys[SUBSCRIPTION].name) == NULL) {
+        jw_string(&w, "subscription", "*");
     }
     jw_object_end(&w);
-    if (filter.object != NULL && filter.object->n == 0) {
-        api_fields_fault(
-            &filter, filter.object, "invalid-value",
-            "name a subscription, destination, type, cause, event or time");
-    }
-    api_fields_finish(&filter);
     (void)api_fields_bool(&f, "dry_run", &r->dry_run);
     (void)api_fields_int(&f, "rate_per_second", 1, 100000, &r->per_second);
     api_fields_finish(&f);

@@ -17,6 +17,7 @@ from harness.relay import run
 from harness.sinks import wait_settled
 from harness.wait import wait_until
 
+SOME_ID = "00000000-0000-7000-8000-000000000000"
 EVENT = re.compile("^/v1/events/.*")
 QUICK = {"retry": {"initial": "1ms", "max": "5ms", "max_attempts": 1}}
 
@@ -206,27 +207,54 @@ def test_replay_and_discard(db, api, hook):
         (sent["operation"], "dead.replay", "api writer", 17, 1000)]
 
 
-@pytest.mark.parametrize("body,detail", [
-    ({}, "filter"), ({"filter": {}}, "at least one"), ({"filter": "x"}, "object"), ([], "object"),
-    ({"filter": {"nothing": "x"}}, 'knows no "nothing"'), ({"filter": {"type": 3}}, '"type" takes a text'),
-    ({"filter": {"eventId": "x"}}, "uuid"), ({"filter": {"since": "soon"}}, "timestamp"),
-    ({"filter": {"cause": "x"}, "dryRun": "yes"}, "dryRun"), ({"filter": {"cause": "x"}, "rate": 0}, "rate"),
-    ({"filter": {"cause": "x"}, "force": True}, 'no member "force"'),
-    ('{"filter":{"cause":"a"},"filter":{"cause":"b"}}', "not JSON"), ('{"filter":{"cause":"a"}} x', "not JSON"),
-    ('{"filter":{"cause":"a\\u0000"}}', "not JSON"), (b'{"filter":{"cause":"\xff"}}', "not JSON"),
-    ("[" * 5000, "not JSON"), ("", "not JSON")])
-def test_bad_bodies(api, body, detail):
-    assert_problem(api("POST", "/v1/dead:replay", body), 400, detail)
+@pytest.mark.parametrize("body,pointer,code", [
+    ({}, "/filter", "missing-member"), ({"filter": None}, "/filter", "missing-member"),
+    ({"filter": {}}, "/filter", "invalid-value"), ({"filter": "x"}, "/filter", "invalid-value"),
+    ([], "", "invalid-request"), ({"filter": {"nothing": "x"}}, "/filter/nothing", "unknown-member"),
+    ({"filter": {"a/b~": "x"}}, "/filter/a~1b~0", "unknown-member"),
+    ({"filter": {"type": 3}}, "/filter/type", "invalid-value"), ({"filter": {"type": ""}}, "/filter/type", "invalid-value"),
+    ({"filter": {"cause": None}}, "/filter/cause", "invalid-value"),
+    ({"filter": {"type": "x" * 1025}}, "/filter/type", "invalid-value"),
+    ({"filter": {"type": ["x"]}}, "/filter/type", "invalid-value"),
+    ({"filter": {"eventId": "x"}}, "/filter/eventId", "invalid-value"),
+    ({"filter": {"eventId": []}}, "/filter/eventId", "invalid-value"),
+    ({"filter": {"eventId": [SOME_ID] * 1001}}, "/filter/eventId", "invalid-value"),
+    ({"filter": {"eventId": [SOME_ID, 7]}}, "/filter/eventId/1", "invalid-value"),
+    ({"filter": {"since": "soon"}}, "/filter/since", "invalid-value"),
+    ({"filter": {"until": "infinity"}}, "/filter/until", "invalid-value"),
+    ({"filter": {"until": "2026-02-30T00:00:00Z"}}, "/filter/until", "invalid-value"),
+    ({"filter": {"cause": "x"}, "dryRun": "yes"}, "/dryRun", "invalid-value"),
+    ({"filter": {"cause": "x"}, "rate": 0}, "/rate", "invalid-value"),
+    ({"filter": {"cause": "x"}, "rate": 1.5}, "/rate", "invalid-value"),
+    ({"filter": {"cause": "x"}, "rate": 2 ** 31}, "/rate", "invalid-value"),
+    ({"filter": {"cause": "x"}, "force": True}, "/force", "unknown-member"),
+    ('{"filter":{"cause":"a"},"filter":{"cause":"b"}}', "/filter", "duplicate-key"),
+    ('{"filter":{"cause":"a","cause":"b"}}', "/filter/cause", "duplicate-key"),
+    ('{"filter":{"cause":"a"}} x', "", "invalid-json"), ('{"filter":{"cause":"a\\u0000"}}', "/filter/cause", "invalid-json"),
+    (b'{"filter":{"cause":"\xff"}}', "/filter/cause", "invalid-utf8"),
+    ("[" * 5000, None, "too-deep"), ("", "", "invalid-json")])
+@pytest.mark.parametrize("action", ["replay", "discard"])
+def test_bad_bodies_are_pointed_at(api, action, body, pointer, code):
+    if action == "discard" and isinstance(body, dict) and "rate" in body:
+        code = "unknown-member"  # rate goes with replay only
+    answer = api("POST", f"/v1/dead:{action}", body)
+    syntax = code in ("duplicate-key", "invalid-json", "invalid-utf8", "too-deep")
+    assert_problem(answer, 400 if syntax else 422)
+    [error] = answer[2]["errors"]
+    assert error["code"] == code == answer[2]["code"] and pointer in (None, error["pointer"])
 
 
-def test_rate_goes_with_replay_only(api):
-    assert_problem(api("POST", "/v1/dead:discard", {"filter": {"cause": "x"}, "rate": 1}), 400, "rate")
+def test_all_mistakes_of_a_body_are_told_at_once(api):
+    body = {"filter": {"type": 1, "since": "x"}, "dryRun": 1, "x": 1}
+    answer = api("POST", "/v1/dead:replay", body)
+    assert_problem(answer, 422, "4 mistakes")
+    assert [e["pointer"] for e in answer[2]["errors"]] == ["/filter/type", "/filter/since", "/dryRun", "/x"]
 
 
 @pytest.mark.parametrize("path,detail", [
     ("/v1/dead?limit=0", "limit"), ("/v1/dead?limit=1&limit=2", "twice"), ("/v1/dead?x=1", 'no parameter "x"'),
     ("/v1/dead?cause=%00", "proper text"), ("/v1/dead?cause=%ff", "proper text"), ("/v1/dead?cause=%2", "proper"),
-    ("/v1/dead?cause=", "empty"), ("/v1/dead?after=x", "bigint"), ("/v1/dead?since=soon", "timestamp"),
+    ("/v1/dead?cause=", "empty"), ("/v1/dead?after=x", "bigint"), ("/v1/dead?since=soon", "RFC 3339"), ("/v1/dead?eventId=x", "UUID"),
     ("/v1/stuck?olderThan=soon", "duration"), ("/v1/stuck?events=x", "events"), ("/v1/status?x", "no parameter"),
     ("/v1/events/x", "UUID"), ("/v1/dead?cause=';DROP%20TABLE%20outbox.lane--&type=%27", None)])
 def test_bad_parameters(api, path, detail):

@@ -381,6 +381,8 @@ def test_a_redrive_leaves_other_destinations_alone(api, db):
     ({"filter": {}}, "/filter", "invalid-value"),
     ({"filter": {"type": "x"}}, "/filter/type", "unknown-member"),
     ({"filter": {"event_id": "x"}}, "/filter/event_id", "invalid-value"),
+    ({"filter": {"cause": None}}, "/filter/cause", "invalid-value"),  # or it would be all of them
+    ({"filter": {"cause": "x", "subscription": None}}, "/filter/subscription", "invalid-value"),
     ({"filter": {"cause": "x"}, "rate_per_second": 0.5}, "/rate_per_second", "invalid-value"),
 ])
 def test_a_redrive_names_its_mistakes(api, body, pointer, code):

@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -65,77 +64,6 @@ static void bad_values_are_refused(void **state)
     assert_int_equal(read_query("q", "x", &p, 1), 0);
     assert_int_equal(read_query("q", "x", &p, 1), RIDER_E_CONFIG); /* twice */
     buf_done(&p.value);
-}
-
-static int read_body(const char *type, const char *body, bool takes_rate,
-                     struct api_change *ret)
-{
-    const struct http_header headers[] = {{"Content-Type", type}};
-    const struct http_request req = {
-        .headers = headers, .n_headers = 1, .body = body, .body_len = strlen(body)};
-    struct rider_error err;
-
-    return api_request_change(&req, takes_rate, ret, &err);
-}
-
-static void a_change_is_read(void **state)
-{
-    struct api_change change;
-
-    (void)state;
-    assert_int_equal(read_body("application/json; charset=utf-8",
-                               "{\"filter\": {\"type\": \"a\", \"eventId\": [\"x\"]}, "
-                               "\"dryRun\": true, \"rate\": 7}",
-                               true, &change),
-                     0);
-    assert_string_equal(change.filter, "{\"type\":\"a\",\"eventId\":[\"x\"]}");
-    assert_true(change.dry_run);
-    assert_int_equal(change.rate, 7);
-    free(change.filter);
-    assert_int_equal(
-        read_body("application/json", "{\"filter\":{\"a\":\"b\"}}", false, &change), 0);
-    assert_false(change.dry_run);
-    assert_int_equal(change.rate, 0);
-    free(change.filter);
-}
-
-static void bad_bodies_are_refused(void **state)
-{
-    static const char *const cases[] = {
-        "",
-        "x",
-        "[]",
-        "null",
-        "{}",
-        "{\"filter\":null}",
-        "{\"filter\":{}}",
-        "{\"filter\":[\"a\"]}",
-        "{\"filter\":{\"a\":\"b\"},\"filter\":{\"a\":\"c\"}}",
-        "{\"filter\":{\"a\":\"b\",\"a\":\"c\"}}",
-        "{\"filter\":{\"a\":\"b\"}} {}",
-        "{\"filter\":{\"a\":\"b\"},\"dryRun\":1}",
-        "{\"filter\":{\"a\":\"b\"},\"rate\":0}",
-        "{\"filter\":{\"a\":\"b\"},\"rate\":1.5}",
-        "{\"filter\":{\"a\":\"b\"},\"rate\":4294967296}",
-        "{\"filter\":{\"a\":\"b\"},\"more\":1}",
-        "{\"filter\":{\"a\":\"\\u0000\"}}",
-        "{\"filter\":{\"a\":\"b\"},}"};
-    struct api_change change;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (read_body("application/json", cases[i], true, &change) != RIDER_E_CONFIG) {
-            fail_msg("accepted: %s", cases[i]);
-        }
-        assert_null(change.filter);
-    }
-    static const char good[] = "{\"filter\":{\"a\":\"b\"}}";
-    assert_int_equal(read_body("text/plain", good, true, &change), RIDER_E_CONFIG);
-    assert_int_equal(read_body("application/jsonx", good, true, &change),
-                     RIDER_E_CONFIG);
-    assert_int_equal(read_body("application/json",
-                               "{\"filter\":{\"a\":\"b\"},\"rate\":1}", false, &change),
-                     RIDER_E_CONFIG);
 }
 
 static void a_problem_is_a_document(void **state)
@@ -209,8 +137,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_decoded),
         cmocka_unit_test(bad_values_are_refused),
-        cmocka_unit_test(a_change_is_read),
-        cmocka_unit_test(bad_bodies_are_refused),
         cmocka_unit_test(a_problem_is_a_document),
         cmocka_unit_test(faults_make_a_problem),
         cmocka_unit_test(maps_are_collected),
