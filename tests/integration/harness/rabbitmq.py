@@ -185,6 +185,11 @@ class RabbitMQ:
         assert done.returncode == 0, f"rabbitmqctl {' '.join(args)}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def log_text(self) -> str:
+        """What the broker has logged."""
+        with open(os.path.join(self.folder, "log", f"{self.node}.log"), errors="replace", encoding="utf-8") as f:
+            return f.read()
+
     def block_publishers(self) -> None:
         """Raises the memory alarm."""
         self.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
