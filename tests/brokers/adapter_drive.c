@@ -9,9 +9,9 @@
  * Each key has one event in flight; a body is {"key":"key-7","seq":3,"pad":"..."},
  * so that a consumer can check order and completeness. Whatever is not delivered
  * or rejected is offered again after 500 ms. Keys take the aggregate types in
- * turn, and sizes likewise. -H adds a writer's header, -i offers nothing for a while after the first
- * half. Ends when all is settled, the time is over or SIGTERM comes, prints one JSON object, and
- * writes changes of health, the first failure of each kind and the adapter's
+ * turn, and sizes likewise. -H adds a writer's header, -i offers nothing after the first half, for so
+ * long or until SIGUSR1 comes. Ends when all is settled, the time is over or SIGTERM comes, prints one
+ * JSON object, and writes changes of health, the first failure of each kind and the adapter's
  * statistics to standard error.
  */
 #include "base/clock.h"
@@ -309,11 +309,25 @@ static void take_completions(struct drive *d, bool wait)
     }
 }
 
+/* The signals are blocked in all threads and only looked at. */
+static bool was_told(int signal)
+{
+    sigset_t set;
+    struct timespec now = {0};
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, signal);
+    return sigtimedwait(&set, NULL, &now) == signal;
+}
+
 /* Whether it is the time in the middle in which nothing is offered. */
 static bool is_idle(struct drive *d)
 {
     if (d->idle_s > 0 && d->idle_until_ms == 0 && d->n_settled >= d->n_events / 2) {
         d->idle_until_ms = clock_mono_ms() + (uint64_t)d->idle_s * 1000;
+    }
+    if (clock_mono_ms() < d->idle_until_ms && was_told(SIGUSR1)) {
+        d->idle_until_ms = 1;
     }
     return clock_mono_ms() < d->idle_until_ms;
 }
@@ -379,17 +393,6 @@ static void print_result(const struct drive *d, double seconds)
     (void)printf("}}\n");
 }
 
-/* SIGTERM is blocked in all threads and only looked at. */
-static bool asked_to_end(void)
-{
-    sigset_t term;
-    struct timespec now = {0};
-
-    (void)sigemptyset(&term);
-    (void)sigaddset(&term, SIGTERM);
-    return sigtimedwait(&term, NULL, &now) == SIGTERM;
-}
-
 static void print_stat(void *arg, const char *name, int is_counter, double value)
 {
     (void)arg;
@@ -409,7 +412,7 @@ static int run(struct drive *d)
         return -1;
     }
     bool full = false;
-    while (d->n_settled < d->n_events && clock_mono_ms() < end && !asked_to_end()) {
+    while (d->n_settled < d->n_events && clock_mono_ms() < end && !was_told(SIGTERM)) {
         bool idle = full || d->n_ready == 0 || d->n_open >= d->window || is_idle(d);
         take_completions(d, idle);
         full = !offer(d);
@@ -532,11 +535,12 @@ int main(int argc, char **argv)
         .changed = PTHREAD_COND_INITIALIZER,
     };
     void *config = NULL;
-    sigset_t term;
+    sigset_t set;
 
-    (void)sigemptyset(&term);
-    (void)sigaddset(&term, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &term, NULL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (parse_arguments(&d, argc, argv) < 0) {
         (void)fprintf(stderr,
                       "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] "

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -56,6 +57,10 @@ class Drive:
     def running(self) -> bool:
         """Whether it still has events to send, or to settle."""
         return self._process.poll() is None
+
+    def go_on(self) -> None:
+        """Ends the idle time in the middle."""
+        self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         """Ends it as if its time were over."""

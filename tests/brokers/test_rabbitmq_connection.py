@@ -182,9 +182,10 @@ def test_stop_is_in_time_although_the_peer_hangs(rabbitmq, queue, fault):
 
 
 def test_a_memory_alarm_is_shown_and_waited_for(rabbitmq, queue):
-    d = drive(queue, f"url={rabbitmq.url}", n=20000, k=2000, idle=1)
+    d = drive(queue, f"url={rabbitmq.url}", n=20000, k=2000, idle=60)
     wait_until(lambda: rabbitmq.length(queue) > 100, "events flow")
     rabbitmq.block_publishers()
+    d.go_on()
     try:
         wait_until(lambda: d.is_down("destination_blocked", "degraded"), "the alarm is shown")
         assert d.saw("the broker blocks publishers: low on memory")
@@ -204,9 +205,11 @@ def test_a_memory_alarm_is_shown_and_waited_for(rabbitmq, queue):
 
 @injects("an operator closes the connection")
 def test_an_operator_closes_the_connection(rabbitmq, queue, fault):
-    d = drive(queue, f"url={rabbitmq.url}", n=4000, k=2000, idle=5)
+    d = drive(queue, f"url={rabbitmq.url}", n=4000, k=2000, idle=60)
     wait_until(lambda: rabbitmq.length(queue) >= 2000, "events flow")
     rabbitmq.ctl("close_all_connections", "maintenance")
+    wait_until(lambda: d.saw("320"), "the reason is told", 20)
+    d.go_on()
     counts = d.result()
     assert counts["delivered"] == 4000 and counts["stats"]["connections_total"] == 2
     assert d.saw("320") and set(counts["causes"]) <= {fault.cause}
