@@ -73,7 +73,8 @@
     "  JOIN outbox.lane dl ON dl.destination = " destination " AND dl.part = 0 "     \
     "  WHERE f.state = 'DEAD' ON CONFLICT DO NOTHING"
 
-/* The rows of a subscription that may go: no earlier row of their key is open. */
+/* The rows of a subscription that may go: no earlier row of their key is open, and no
+ * later one, up to w.t, is being sent (w.b), where this one was put before it. */
 #define SUB_ROWS(state, order)                                                        \
     "(SELECT d.* FROM outbox.delivery d WHERE d.lane = $1::int AND d.subscription = " \
     "w.s "                                                                            \
@@ -82,7 +83,11 @@
     "WHERE y.lane = d.lane AND y.subscription = d.subscription "                      \
     "AND y.aggregate_type = d.aggregate_type AND y.aggregate_id = d.aggregate_id "    \
     "AND y.seq < d.seq AND y.state NOT IN ('DELIVERED', 'DISCARDED') "                \
-    "AND ($3::bool OR y.state <> 'DEAD'))) ORDER BY " order " LIMIT w.n)"
+    "AND ($3::bool OR y.state <> 'DEAD')) "                                           \
+    "AND (d.seq > w.t OR NOT EXISTS (SELECT FROM outbox.delivery z "                  \
+    "WHERE z.lane = d.lane AND z.seq = ANY (w.b) AND z.seq > d.seq "                  \
+    "AND z.subscription = d.subscription AND z.aggregate_type = d.aggregate_type "    \
+    "AND z.aggregate_id = d.aggregate_id))) ORDER BY " order " LIMIT w.n)"
 
 /* Read by target_decode.c. */
 #define TARGET_COLUMNS                                                               \
@@ -245,7 +250,7 @@ static const struct pg_statement statements[] = {
                        "WHERE s.deleted_at IS NULL"},
     {"take",
      "SELECT " EVENT_COLUMNS ", " TARGET_COLUMNS
-     " FROM json_to_recordset($2::json) AS w(s bigint, n int, b bigint[]) "
+     " FROM json_to_recordset($2::json) AS w(s bigint, n int, t bigint, b bigint[]) "
      "JOIN outbox.subscription s ON s.subscription = w.s AND s.status = 'active' "
      "AND NOT s.backfill AND s.deleted_at IS NULL "
      "CROSS JOIN LATERAL (SELECT string_agg(x.id || ':' || x.key_number || ':' || "

@@ -58,6 +58,23 @@ void lane_subs_pg_list(struct lane_store *s)
     lane_pg_send(pg, REQ_LIST, "list_subs", params, 1);
 }
 
+static void write_want(struct json_writer *w, const struct lane_want *want)
+{
+    int64_t last = 0;
+
+    jw_object(w, NULL);
+    jw_int(w, "s", want->number);
+    jw_int(w, "n", (int64_t)want->room);
+    jw_array(w, "b");
+    for (size_t k = 0; k < want->n_busy; k++) {
+        jw_int(w, NULL, want->busy[k]);
+        last = want->busy[k] > last ? want->busy[k] : last;
+    }
+    jw_array_end(w);
+    jw_int(w, "t", last);
+    jw_object_end(w);
+}
+
 void lane_subs_pg_take(struct lane_store *s, const struct lane_want *wants, size_t n)
 {
     struct lane_pg *pg = from_store(s);
@@ -66,15 +83,7 @@ void lane_subs_pg_take(struct lane_store *s, const struct lane_want *wants, size
     buf_reset(&pg->json);
     jw_array(&w, NULL);
     for (size_t i = 0; i < n; i++) {
-        jw_object(&w, NULL);
-        jw_int(&w, "s", wants[i].number);
-        jw_int(&w, "n", (int64_t)wants[i].room);
-        jw_array(&w, "b");
-        for (size_t k = 0; k < wants[i].n_busy; k++) {
-            jw_int(&w, NULL, wants[i].busy[k]);
-        }
-        jw_array_end(&w);
-        jw_object_end(&w);
+        write_want(&w, &wants[i]);
     }
     jw_array_end(&w);
     if (pg->json.failed) {

@@ -124,6 +124,24 @@ def test_kill_9_loses_nothing(stage):
     print(f"6000 deliveries, 5 kills, {repeated} repeated")
 
 
+def test_an_older_event_waits_for_what_is_being_sent_of_its_key(stage):
+    """Put before a later event that is on its way already, it goes when that one has ended, and not beside it."""
+    one = stage.subscribe("slow")
+    stage.relay()
+    stage.publish(1, keys=1)
+    stage.wait_delivered(1)
+    stage.endpoints.endpoint("slow").delay = 1.5
+    stage.publish(1, keys=1)
+    wait_until(lambda: len(stage.endpoints.of("slow")) == 2, "the second is being sent")
+    lane, first = stage.db.run("SELECT lane, min(seq) FROM outbox.delivery GROUP BY lane")[0]
+    assert stage.db.run("SELECT * FROM outbox.redeliver(%s, %s, %s)", lane, first, one) == [(None, "PENDING")]
+    wait_until(lambda: len(stage.endpoints.of("slow")) == 3, "the first is sent again")
+    stage.wait_delivered(2)
+    before, second, again = stage.endpoints.of("slow")
+    assert again.event_id == before.event_id != second.event_id
+    assert again.at - second.at >= 1.5
+
+
 def test_an_outage_costs_no_attempt(stage):
     """An endpoint that is down, then says 503, then answers: everything arrives in order, nothing was spent."""
     stage.subscribe("down")

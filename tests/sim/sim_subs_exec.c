@@ -47,6 +47,31 @@ static void set_state(struct sim_subs_store *s, struct sim_subs_row *row,
     row->updated_ms = *s->now_ms;
 }
 
+/* As schema 007 has it: of a key with one of `changed`, or whose first open row waits,
+ * that row goes and all later ones wait. */
+void subs_order_key(struct sim_subs_store *s, int64_t number, int key,
+                    const bool *changed)
+{
+    int64_t first = first_open(s, number, key, last_seq(s) + 1);
+
+    if (first == 0 ||
+        (sim_subs_row(s, number, first)->state != SIM_HELD && !changed[first])) {
+        return;
+    }
+    for (int64_t seq = first; seq <= last_seq(s); seq++) {
+        struct sim_subs_row *row = sim_subs_row(s, number, seq);
+        if (key_of(s, seq) != key) {
+            continue;
+        }
+        if (seq == first && row->state == SIM_HELD) {
+            set_state(s, row, row->due_ms > *s->now_ms ? SIM_RETRY : SIM_PENDING);
+        } else if (seq > first &&
+                   (row->state == SIM_PENDING || row->state == SIM_RETRY)) {
+            set_state(s, row, SIM_HELD);
+        }
+    }
+}
+
 /* ---- claim ------------------------------------------------------------------------ */
 
 static void do_claim(struct sim_subs_store *s, bool answer)
@@ -283,6 +308,18 @@ static bool is_busy(const struct lane_want *want, int64_t seq)
     return false;
 }
 
+/* A later row of its key is being sent: this one was put before it meanwhile. */
+static bool is_beside(const struct sim_subs_store *s, const struct sim_sub *sub,
+                      const struct lane_want *want, int64_t seq)
+{
+    for (size_t i = 0; sub->ordered && i < want->n_busy; i++) {
+        if (want->busy[i] > seq && key_of(s, want->busy[i]) == key_of(s, seq)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Rows of one state that may go, in the order of the log; returns how many. */
 static size_t candidates(struct sim_subs_store *s, const struct sim_sub *sub,
                          const struct lane_want *want, enum sim_state state,
@@ -295,6 +332,7 @@ static size_t candidates(struct sim_subs_store *s, const struct sim_sub *sub,
         const struct sim_subs_row *row = sim_subs_row(s, sub->number, seq);
         bool *before = &open[key_of(s, seq)];
         if (row->state == state && !(sub->ordered && *before) && !is_busy(want, seq) &&
+            !is_beside(s, sub, want, seq) &&
             (state != SIM_RETRY || row->due_ms <= *s->now_ms)) {
             seqs[n++] = seq;
         }
@@ -382,7 +420,12 @@ static void end_row(struct sim_subs_store *s, const struct lane_end *end)
         row->state != SIM_HELD) {
         return;
     }
-    set_state(s, row, again && state != SIM_RETRY ? SIM_PENDING : state);
+    if (row->state == SIM_HELD && (again || state == SIM_RETRY)) {
+        state = SIM_HELD; /* it goes again, in its turn */
+    } else if (again && state != SIM_RETRY) {
+        state = SIM_PENDING;
+    }
+    set_state(s, row, state);
     row->attempts = again ? 0 : end->park.attempts;
     row->setbacks = again ? 0 : end->setbacks;
     row->manual = again;
@@ -404,11 +447,12 @@ static void note_health(struct sim_subs_store *s, const struct lane_health *h)
 static bool promote(struct sim_subs_store *s, int64_t number, int key)
 {
     int64_t first = first_open(s, number, key, last_seq(s) + 1);
+    struct sim_subs_row *row = first == 0 ? NULL : sim_subs_row(s, number, first);
 
-    if (first == 0 || sim_subs_row(s, number, first)->state != SIM_HELD) {
+    if (row == NULL || row->state != SIM_HELD) {
         return false;
     }
-    set_state(s, sim_subs_row(s, number, first), SIM_PENDING);
+    set_state(s, row, row->due_ms > *s->now_ms ? SIM_RETRY : SIM_PENDING);
     return true;
 }
 

@@ -54,6 +54,11 @@ struct sim_subs_store {
     struct sim_subs_counts counts;
 };
 
+/** Of one key: the first open row goes, later ones wait; changed[seq] of the rows that
+ *  were queued again. */
+void subs_order_key(struct sim_subs_store *s, int64_t number, int key,
+                    const bool *changed);
+
 /** Does what was asked; without `answer` nobody hears of it. */
 void subs_execute(struct sim_subs_store *s, const struct subs_request *r, bool answer);
 

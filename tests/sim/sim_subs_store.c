@@ -149,7 +149,7 @@ struct sim_subs_store *sim_subs_create(const uint64_t *now_ms,
 {
     struct sim_subs_store *s = calloc(1, sizeof(*s));
 
-    if (s == NULL) {
+    if (s == NULL || config->max_events > SIM_SUBS_EVENTS) {
         abort();
     }
     s->port.ops = &ops;
@@ -258,16 +258,52 @@ bool sim_subs_is_expanded(const struct sim_subs_store *s, int64_t seq)
 void sim_subs_redeliver(struct sim_subs_store *s, int64_t number, int64_t seq)
 {
     struct sim_subs_row *row = sim_subs_row(s, number, seq);
+    bool ordered = s->subs[number - 1].ordered;
+    bool changed[SIM_SUBS_EVENTS + 1] = {false};
 
     if (row->state == SIM_NONE) {
         return;
     }
     row->asked++;
-    if (row->state != SIM_HELD) {
+    row->manual = true;
+    row->due_ms = row->updated_ms = *s->now_ms;
+    if (row->state == SIM_RETRY) {
         row->state = SIM_PENDING;
+    } else if (row->state == SIM_DELIVERED || row->state == SIM_DEAD) {
+        row->state = ordered ? SIM_HELD : SIM_PENDING;
         row->attempts = row->setbacks = 0;
-        row->manual = true;
-        row->due_ms = row->updated_ms = *s->now_ms;
+    }
+    changed[seq] = true;
+    if (ordered) {
+        subs_order_key(s, number, s->events[seq - 1].key, changed);
+    }
+}
+
+/* The lane has passed it, the subscription takes it, and there is no row. */
+static bool is_missed(struct sim_subs_store *s, const struct sim_sub *sub, int64_t seq)
+{
+    return sim_subs_is_expanded(s, seq) &&
+           (sub->types >> s->events[seq - 1].type & 1) != 0 &&
+           sim_subs_row(s, sub->number, seq)->state == SIM_NONE;
+}
+
+void sim_subs_recover(struct sim_subs_store *s, int64_t number)
+{
+    const struct sim_sub *sub = &s->subs[number - 1];
+    bool changed[SIM_SUBS_EVENTS + 1] = {false};
+
+    for (int64_t seq = 1; seq <= (int64_t)s->n_events; seq++) {
+        changed[seq] = is_missed(s, sub, seq);
+        if (changed[seq]) {
+            *sim_subs_row(s, number, seq) = (struct sim_subs_row){
+                .state = sub->ordered ? SIM_HELD : SIM_PENDING,
+                .late = true,
+                .due_ms = *s->now_ms,
+                .updated_ms = *s->now_ms};
+        }
+    }
+    for (int key = 0; sub->ordered && key < SIM_SUBS_KEYS; key++) {
+        subs_order_key(s, number, key, changed);
     }
 }
 

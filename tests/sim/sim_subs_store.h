@@ -3,8 +3,8 @@
  * sim_subs_store.h - the outbox of a destination with subscriptions in memory, as a
  * lane_store.
  *
- * It keeps the rules of schema 006: what expand() makes, which rows take() finds, what
- * end() and tidy() let go, who is fenced. Commits, snapshots and the queue of answers
+ * It keeps the rules of schemas 006 and 007: what expand() makes, which rows take()
+ * finds, what end() and tidy() let go, what goes again and in which order, who is fenced. Commits, snapshots and the queue of answers
  * are as in sim_store.h.
  */
 #ifndef TESTS_SIM_SUBS_STORE_H
@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_SUBS_KEYS 16
+#define SIM_SUBS_KEYS   16
+#define SIM_SUBS_EVENTS 4096
 
 struct sim_subs_config {
     size_t max_subs, max_events;
@@ -56,6 +57,7 @@ struct sim_subs_row {
     uint32_t tries; /* rows of outbox.attempt */
     uint32_t cause;
     bool manual;
+    bool late; /* made by a recovery: later ones of its key may have gone */
     uint64_t due_ms, updated_ms;
 };
 
@@ -93,6 +95,8 @@ bool sim_subs_is_expanded(const struct sim_subs_store *s, int64_t seq);
 
 /** What somebody who asks for a redelivery does. */
 void sim_subs_redeliver(struct sim_subs_store *s, int64_t number, int64_t seq);
+/** Queues what passed while a subscription was disabled, as an operation does. */
+void sim_subs_recover(struct sim_subs_store *s, int64_t number);
 
 void sim_subs_connect(struct sim_subs_store *s);
 /** Lets up to `n` answers out; returns how many. */

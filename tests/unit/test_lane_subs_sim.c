@@ -5,7 +5,7 @@
  * Each seed is one history: writers that commit late and out of order, subscriptions that
  * differ in all they may, endpoints that fail in every way, a database that is lost
  * before or after it has executed a request, leases taken away, processes killed, people
- * who pause, resume, disable and ask again. The adapter holds the lane to its word with
+ * who pause, resume, disable, recover and ask again. The adapter holds the lane to its word with
  * each offer; when all faults have stopped, every row must have come to its end. One in
  * four histories has no faults and is judged to the attempt. A failing seed is printed
  * and replays exactly: test_lane_subs_sim SEED.
@@ -36,7 +36,6 @@ struct history {
     struct prng dice;
     int64_t pending[KEYS]; /* seq of the uncommitted event of a key; 0: none */
     bool calm;             /* nothing is lost, stolen or killed */
-    bool missed[SUBS + 1]; /* was disabled at some time: events passed it */
     size_t faults;
     unsigned char unsure[SUBS + 1][EVENTS + 1]; /* accepted, and the answer lost */
 };
@@ -136,7 +135,7 @@ static void interfere(struct history *h)
     struct sim_sub *sub = sim_subs_sub(w->store, number);
     size_t n = sim_subs_n_events(w->store);
 
-    switch (below(h, 4)) {
+    switch (below(h, 5)) {
     case 0:
         sub->status = SIM_PAUSED;
         break;
@@ -146,6 +145,9 @@ static void interfere(struct history *h)
     case 2:
         sub->status = SIM_ACTIVE;
         break;
+    case 3:
+        sim_subs_recover(w->store, number);
+        break;
     default:
         if (n > 0) {
             sim_subs_redeliver(w->store, number, 1 + (int64_t)below(h, n));
@@ -154,20 +156,11 @@ static void interfere(struct history *h)
     }
 }
 
-static void note_disabled(struct history *h)
-{
-    for (int64_t number = 1; number <= SUBS; number++) {
-        h->missed[number] =
-            h->missed[number] ||
-            sim_subs_sub(h->world.store, number)->status == SIM_DISABLED;
-    }
-}
-
 static void enable_all(struct history *h)
 {
-    note_disabled(h);
     for (int64_t number = 1; number <= SUBS; number++) {
         sim_subs_sub(h->world.store, number)->status = SIM_ACTIVE;
+        sim_subs_recover(h->world.store, number);
     }
 }
 
@@ -190,10 +183,6 @@ static void random_step(struct history *h)
         interfere(h);
     } else {
         fault(h);
-    }
-    for (int64_t number = 1; number <= SUBS; number++) {
-        h->missed[number] =
-            h->missed[number] || sim_subs_sub(w->store, number)->status == SIM_DISABLED;
     }
     w->room = below(h, 50) == 0 ? below(h, 4) : w->room;
     if (below(h, 50) == 0) {
@@ -220,8 +209,11 @@ static bool is_behind_dead(struct history *h, int64_t number, int64_t seq)
 static bool has_ended(struct history *h, int64_t number, int64_t seq)
 {
     enum sim_state state = sim_subs_row(h->world.store, number, seq)->state;
+    bool takes = (sim_subs_sub(h->world.store, number)->types >>
+                      sim_subs_event(h->world.store, seq)->type &
+                  1) != 0;
 
-    return state == SIM_NONE || state == SIM_DELIVERED || state == SIM_DEAD ||
+    return (state == SIM_NONE && !takes) || state == SIM_DELIVERED || state == SIM_DEAD ||
            (h->world.config.hold_dead &&
             sim_subs_sub(h->world.store, number)->ordered &&
             is_behind_dead(h, number, seq));
@@ -302,7 +294,7 @@ static const char *check_one(struct history *h, int64_t number, int64_t seq,
     if (!takes && (row->state != SIM_NONE || n > 0)) {
         return "a subscription got what it does not take";
     }
-    if (takes && row->state == SIM_NONE && !h->missed[number]) {
+    if (takes && row->state == SIM_NONE) {
         return "a subscription missed an event";
     }
     if (row->state == SIM_DELIVERED && n == 0) {
@@ -312,7 +304,7 @@ static const char *check_one(struct history *h, int64_t number, int64_t seq,
     return NULL;
 }
 
-/* Of events that nobody asked for again, first acceptances are in order. */
+/* Of events that were queued once, in their turn, first acceptances are in order. */
 static const char *check_order(struct history *h, int64_t number)
 {
     struct sim_subs_store *s = h->world.store;
@@ -323,7 +315,7 @@ static const char *check_order(struct history *h, int64_t number)
     for (size_t i = 0; i < w->n_accepted; i++) {
         int64_t seq = w->accepted[i].seq;
         const struct sim_subs_row *row = sim_subs_row(s, number, seq);
-        if (w->accepted[i].number != number || seen[seq] || row->asked > 0 ||
+        if (w->accepted[i].number != number || seen[seq] || row->asked > 0 || row->late ||
             row->state == SIM_DEAD) {
             continue;
         }
