@@ -293,6 +293,10 @@ static const char bloat_sql[] =
     "postgresql.conf'"
     " WHERE NOT current_setting('autovacuum')::boolean ORDER BY 2";
 
+#define KEPT_SINCE     \
+    "clock_timestamp()" \
+    " - GREATEST(p.retention_ms, p.slow_ms) * interval '1 millisecond'"
+
 static const char retention_sql[] =
     "SELECT 'warning' AS severity, " NAME_OF_LANE " AS subject,"
     " format('has not passed the event of %s, so nothing younger can be retired either;"
@@ -302,8 +306,32 @@ static const char retention_sql[] =
     "FROM outbox.lane l CROSS JOIN p CROSS JOIN LATERAL ("
     " SELECT a.occurred_at FROM outbox.event a WHERE a.xid >= pg_snapshot_xmax(l.snap)"
     " ORDER BY a.xid, a.seq LIMIT 1) e "
-    "WHERE p.retention_ms >= 0 AND e.occurred_at < clock_timestamp()"
-    " - GREATEST(p.retention_ms, p.slow_ms) * interval '1 millisecond' ORDER BY 2";
+    "WHERE p.retention_ms >= 0 AND e.occurred_at < " KEPT_SINCE
+    /* The oldest that wait; dead letters have a check of their own. */
+    " UNION ALL SELECT 'warning', x.destination || ' ' || x.id,"
+    " format('is %s, and its deliveries keep the log from %s on; events are to be kept"
+    " for %s', x.status, date_trunc('second', x.oldest),"
+    "  justify_hours(x.retention_ms * interval '1 millisecond')),"
+    " 'see that it takes them, or delete it when nobody wants them' "
+    "FROM (SELECT s.destination, s.id, s.status, min(o.occurred_at) AS oldest,"
+    "  min(p.retention_ms) AS retention_ms"
+    " FROM p, (SELECT d.subscription, e.occurred_at FROM outbox.delivery d"
+    "  JOIN outbox.event e ON e.seq = d.seq"
+    "  WHERE d.state NOT IN ('DELIVERED', 'DISCARDED') AND d.state <> 'DEAD'"
+    "  ORDER BY d.seq LIMIT 1000) o"
+    " JOIN outbox.subscription s ON s.subscription = o.subscription"
+    " WHERE p.retention_ms >= 0 AND o.occurred_at < " KEPT_SINCE
+    " GROUP BY s.destination, s.id, s.status) x "
+    "UNION ALL SELECT 'warning', s.destination || ' ' || s.id,"
+    " format('its %s %s keeps the log from %s on', o.kind, o.id,"
+    "  date_trunc('second', e.occurred_at)), 'wait for it, or DELETE"
+    " /webhooks/operations/' || o.id "
+    "FROM p, outbox.operation o"
+    " JOIN outbox.subscription s ON s.subscription = o.subscription"
+    " CROSS JOIN LATERAL (SELECT a.occurred_at FROM outbox.event a"
+    "  WHERE a.seq > o.position AND a.seq <= o.last_seq ORDER BY a.seq LIMIT 1) e "
+    "WHERE o.state = 'running' AND p.retention_ms >= 0 AND e.occurred_at < " KEPT_SINCE
+    " ORDER BY 2";
 
 static const char backlog_sql[] =
     "SELECT 'warning' AS severity, " NAME_OF_LANE " AS subject,"

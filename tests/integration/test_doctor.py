@@ -215,6 +215,20 @@ def test_retention_that_is_held_back(db, doctor, relay_of, file, hook):
     doctor.waits_for("retention", "hook", severity="warning", args=(*config(relay), "--slow", "1s"))
 
 
+def test_retention_that_a_subscription_holds_back(db, doctor, relay_of, ring):
+    relay = relay_of([partners()], webhooks={"key_ring": ring.path}, source={"retention": "0"})
+    ring.subscribe(db, "https://a.example/SECRET", uid="off", status="paused")
+    publish(db)
+    wait_until(lambda: db.value("SELECT count(*) FROM outbox.delivery") == 1, "it is queued")
+    args = (*config(relay), "--slow", "1s")
+    doctor.waits_for("retention", "partners sub_", "is paused, and its deliveries keep the log", severity="warning",
+                     args=args)
+    db.run("UPDATE outbox.delivery SET state = 'DEAD'")
+    db.run("INSERT INTO outbox.operation (subscription, kind, include, rate_per_second, created_at)"
+           " SELECT subscription, 'recover', 'missed', 1, now() + interval '1 hour' FROM outbox.subscription")
+    doctor.waits_for("retention", "partners sub_", "its recover op_", severity="warning", args=args)
+
+
 def test_a_pooler_in_between(db, doctor, tmp_path):
     port = ports.take()
     ini = tmp_path / "pgbouncer.ini"

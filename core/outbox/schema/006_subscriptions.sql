@@ -37,6 +37,9 @@ CREATE TABLE outbox.subscription (
   start_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
   start_snap        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(), -- what is visible in it came before
   missed_snap       pg_snapshot,                         -- the lane's cursor when it was disabled, until recovered
+  missed_seq        bigint,                              -- what a move to another cluster left of that begins here
+  absences          bigint      NOT NULL DEFAULT 0,      -- how often it was disabled
+  left_seq          bigint,                              -- of what such a move left for the lane, its own begins here
   verify_wanted     boolean     NOT NULL DEFAULT false,  -- nothing is sent before the endpoint has agreed
   verified_url      text,                                -- the one that has
   backfill          boolean     NOT NULL DEFAULT false,  -- its past is being expanded: nothing is sent meanwhile
@@ -234,7 +237,7 @@ RETURNS TABLE (subscription bigint, rows bigint)
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
   -- What a filter sees of an event is made once, and only if somebody filters: payloads may be large.
   WITH looked_at AS MATERIALIZED (
-    SELECT e.seq, e.type, e.aggregate_type, e.aggregate_id, e.xid, e.occurred_at,
+    SELECT e.seq, e.type, e.aggregate_type, e.aggregate_id, e.xid,
            CASE WHEN EXISTS (SELECT FROM outbox.subscription f
                              WHERE f.destination = lane_row.destination AND f.deleted_at IS NULL
                                AND f.filter_path IS NOT NULL AND (one IS NULL OR f.subscription = one)
@@ -261,7 +264,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
           JOIN outbox.subscription s ON s.destination = lane_row.destination AND s.deleted_at IS NULL
           WHERE e.type LIKE ANY (s.type_patterns)
             AND CASE whose WHEN 'queueing' THEN s.status <> 'disabled' AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
-                           WHEN 'rebased' THEN s.status <> 'disabled' AND e.occurred_at >= s.start_at
+                           WHEN 'rebased' THEN s.status <> 'disabled' AND e.seq >= s.left_seq
                            ELSE s.subscription = one END
             AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e.view))
             AND (SELECT true FROM outbox.delivery x
@@ -274,9 +277,10 @@ REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], text, bigint,
 
 -- ---- what the relay calls -----------------------------------------------------------------------------------------
 
--- One page of the log becomes deliveries, and the cursor moves over it. No row: the lane is somebody else's now. The
--- first row has subscription 0 and says how many events were read and whether more are waiting; each other one names
--- a subscription that got rows. Writes nothing when nothing is new, unless `renew`.
+-- One page of the log becomes deliveries, and the cursor moves over it. What a rebase has left (PENDING rows of
+-- subscription 0) comes before all that is newer, a page at a time as well. No row: the lane is somebody else's now.
+-- The first row has subscription 0 and says how many events were read and whether more are waiting; each other one
+-- names a subscription that got rows. Writes nothing when nothing is new, unless `renew`.
 CREATE FUNCTION outbox.expand(lane int, token bigint, lease_ms bigint, page int, renew boolean, cause text, error text)
 RETURNS TABLE (subscription bigint, rows bigint, more boolean, halt boolean)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -285,6 +289,7 @@ DECLARE
   l    outbox.lane%ROWTYPE;
   here pg_snapshot;
   seqs bigint[];
+  left_over boolean;
   full_page boolean;
 BEGIN
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = expand.lane AND x.token = expand.token FOR NO KEY UPDATE;
@@ -296,8 +301,12 @@ BEGIN
     SELECT LEAST(page, GREATEST(1, 50000 / GREATEST(1, count(*)))) INTO page FROM outbox.subscription s
     WHERE s.destination = l.destination AND s.deleted_at IS NULL AND s.status <> 'disabled';
   END IF;
-  IF page < 1 THEN
-    here := NULL; -- the lease only
+  SELECT array_agg(t.seq ORDER BY t.seq) INTO seqs
+  FROM (SELECT d.seq FROM outbox.delivery d WHERE d.lane = l.lane AND d.subscription = 0 AND d.state = 'PENDING'
+        ORDER BY d.lane, d.seq, d.subscription LIMIT GREATEST(page, 0)) t;
+  left_over := seqs IS NOT NULL;
+  IF page < 1 OR left_over THEN
+    here := NULL; -- the cursor stays
   ELSIF l.win IS NULL THEN
     WITH k AS (
       SELECT e.seq FROM outbox.event e WHERE e.xid >= pg_snapshot_xmax(l.snap)
@@ -313,8 +322,11 @@ BEGIN
             AND pg_visible_in_snapshot(e.xid, l.win)
           ORDER BY e.seq LIMIT page) t;
   END IF;
-  full_page := page > 0 AND COALESCE(cardinality(seqs), 0) >= page;
-  IF full_page THEN
+  full_page := left_over OR page > 0 AND COALESCE(cardinality(seqs), 0) >= page;
+  IF left_over THEN
+    UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
+    WHERE d.lane = l.lane AND d.subscription = 0 AND d.seq = ANY (seqs);
+  ELSIF full_page THEN
     UPDATE outbox.lane x SET win = here, win_seq = seqs[page], sent_seq = seqs[page] WHERE x.lane = l.lane;
   ELSIF page > 0 AND (seqs IS NOT NULL OR l.win IS NOT NULL) THEN
     UPDATE outbox.lane x SET snap = here, win = NULL, win_seq = 0, sent_seq = 0 WHERE x.lane = l.lane;
@@ -322,7 +334,7 @@ BEGIN
   RETURN QUERY SELECT 0::bigint, COALESCE(cardinality(seqs), 0)::bigint, full_page, l.state <> 'ACTIVE';
   IF seqs IS NOT NULL THEN
     RETURN QUERY SELECT m.subscription, m.rows, false, false
-                 FROM outbox.expand_events(l, seqs, 'queueing') m;
+                 FROM outbox.expand_events(l, seqs, CASE WHEN left_over THEN 'rebased' ELSE 'queueing' END) m;
   END IF;
   -- Last, so that the lease is whole when this commits.
   IF renew OR seqs IS NOT NULL THEN
@@ -332,10 +344,10 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION outbox.expand(int, bigint, bigint, int, boolean, text, text) FROM PUBLIC;
 
--- Takes down the routes, expands what a rebase has left (rows of subscription 0), and lets the first HELD row of keys go
--- when nothing open precedes it: after dead rows have ceased to hold their keys, say. It looks at 200 keys and goes on
--- behind them the next time, so that a large backlog costs no more than a small one. Returns false when the lane is
--- somebody else's. Planned anew each time, as end_deliveries() is.
+-- Takes down the routes, and lets the first HELD row of keys go when nothing open precedes it: after dead rows have
+-- ceased to hold their keys, or the event of what came first is gone, say. It looks at 200 keys and goes on behind them
+-- the next time, so that a large backlog costs no more than a small one. Returns false when the lane is somebody
+-- else's. Planned anew each time, as end_deliveries() is.
 CREATE FUNCTION outbox.tidy_subscriptions(lane int, token bigint, hold_dead boolean, types text[], aggregates text[])
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -343,7 +355,6 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET p
 #variable_conflict use_column
 DECLARE
   l       outbox.lane%ROWTYPE;
-  seqs    bigint[];
   key     record;
   visited int := 0;
 BEGIN
@@ -357,13 +368,6 @@ BEGIN
     UPDATE outbox.lane x SET route_types = outbox.like_any(types), route_aggregates = outbox.like_any(aggregates),
       hold_dead = tidy_subscriptions.hold_dead
     WHERE x.lane = l.lane RETURNING x.* INTO l;
-  END IF;
-  WITH left_over AS (
-    UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
-    WHERE d.lane = l.lane AND d.subscription = 0 AND d.state = 'PENDING' RETURNING d.seq)
-  SELECT array_agg(x.seq) INTO seqs FROM left_over x;
-  IF seqs IS NOT NULL THEN
-    PERFORM FROM outbox.expand_events(l, seqs, 'rebased');
   END IF;
   -- A row older than the log can never end, and would block its key: its event is gone.
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
@@ -384,10 +388,18 @@ BEGIN
     l.tidied_subscription := key.subscription;
     l.tidied_type := key.aggregate_type;
     l.tidied_id := key.aggregate_id;
+    UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
+    WHERE d.lane = l.lane AND d.subscription = key.subscription
+      AND d.seq = (SELECT o.seq FROM outbox.delivery o
+                   WHERE o.lane = l.lane AND o.subscription = key.subscription
+                     AND o.aggregate_type = key.aggregate_type AND o.aggregate_id = key.aggregate_id
+                     AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (l.hold_dead OR o.state <> 'DEAD')
+                   ORDER BY o.lane, o.subscription, o.aggregate_type, o.aggregate_id, o.seq LIMIT 1)
+      AND NOT EXISTS (SELECT FROM outbox.event e WHERE e.seq = d.seq);
     UPDATE outbox.delivery d
     SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
         updated_at = clock_timestamp()
-    WHERE d.lane = l.lane AND d.subscription = key.subscription AND d.seq = key.seq
+    WHERE d.lane = l.lane AND d.subscription = key.subscription AND d.seq = key.seq AND d.state = 'HELD'
       AND NOT EXISTS (SELECT FROM outbox.delivery o
                       WHERE o.lane = l.lane AND o.subscription = key.subscription
                         AND o.aggregate_type = key.aggregate_type AND o.aggregate_id = key.aggregate_id
@@ -401,7 +413,8 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]) FROM PUBLIC;
 
--- Disables a subscription and remembers the cursor, so that what it misses can be found. Does not lock the lane.
+-- Disables a subscription and remembers the cursor, so that what it misses can be found; and where what a rebase has
+-- left for it begins, if that is not queued yet. Does not lock the lane.
 -- Whoever does it by hand writes the audit row; what a relay decides ends up there by this.
 CREATE FUNCTION outbox.disable_subscription(subscription bigint, reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -411,9 +424,12 @@ DECLARE
 BEGIN
   UPDATE outbox.subscription s
   SET status = 'disabled', status_reason = disable_subscription.reason, status_changed_at = clock_timestamp(),
-      updated_at = clock_timestamp(), version = s.version + 1,
+      updated_at = clock_timestamp(), version = s.version + 1, absences = s.absences + 1,
       missed_snap = COALESCE(s.missed_snap, (SELECT l.snap FROM outbox.lane l
-                                             WHERE l.destination = s.destination AND l.part = 0))
+                                             WHERE l.destination = s.destination AND l.part = 0)),
+      missed_seq = LEAST(s.missed_seq, (SELECT d.seq FROM outbox.lane l JOIN outbox.delivery d ON d.lane = l.lane
+                                        WHERE l.destination = s.destination AND l.part = 0 AND d.subscription = 0
+                                          AND d.state = 'PENDING' AND d.seq >= s.left_seq ORDER BY d.seq LIMIT 1))
   WHERE s.subscription = disable_subscription.subscription AND s.status <> 'disabled' AND s.deleted_at IS NULL
   RETURNING s.id INTO id;
   IF FOUND AND reason <> 'manual' THEN

@@ -5,27 +5,29 @@
 -- Order of a key. Work of this file can put a row in front of later ones of its key that are queued already: an event
 -- that was missed is older than those that came since. Then the first open row of the key goes, and all later ones
 -- become HELD behind it (outbox.order_keys). What is being sent at that moment cannot be called back: it ends as it
--- ends, HELD or not, and that is written down. So the order of a key holds from the first send after the change.
+-- ends, HELD or not, and that is written down; a relay sends no other row of the key before. So the order of a key
+-- holds from the first send after the change.
 --
 -- Locks: the operation, then the lane, then the subscription, then rows. All that changes deliveries takes the lane
 -- first, as the relay does.
 
 -- ---- columns ------------------------------------------------------------------------------------------------------
 
--- host: of the URL, which can be a credential as a whole. missed_seq: what was missed before a move to another cluster
--- begins here. swept_at: when the deliveries of a deleted subscription had been cancelled.
+-- host: of the URL, which can be a credential as a whole. swept_at: when the deliveries of a deleted subscription had
+-- been cancelled.
 ALTER TABLE outbox.subscription
   ADD COLUMN host       text NOT NULL GENERATED ALWAYS AS (COALESCE(lower(substring(url FROM
     '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^]/?#]*\]|[^/?#:]*)')), '')) STORED,
-  ADD COLUMN missed_seq bigint,
   ADD COLUMN swept_at   timestamptz;
 CREATE INDEX subscription_unswept ON outbox.subscription (subscription)
   WHERE deleted_at IS NOT NULL AND swept_at IS NULL;
 
 -- The work goes from first_seq to last_seq. Later events are not part of it: the lane makes rows of those.
+-- absences: of the subscription when it began. One that was disabled since has missed more.
 ALTER TABLE outbox.operation
   ADD COLUMN first_seq bigint NOT NULL DEFAULT 0,
-  ADD COLUMN last_seq  bigint NOT NULL DEFAULT 0;
+  ADD COLUMN last_seq  bigint NOT NULL DEFAULT 0,
+  ADD COLUMN absences  bigint;
 
 -- What has to be in the payload, for those who read the catalogue. Not enforced.
 ALTER TABLE outbox.event_type ADD COLUMN schema json;
@@ -145,13 +147,14 @@ RETURN (o).include <> 'failed' AND ((o).kind = 'backfill' OR (o).since IS NOT NU
 REVOKE ALL ON FUNCTION outbox.looks_at_log(outbox.subscription, outbox.operation) FROM PUBLIC;
 
 -- Whether an event is in the range of an operation, and its subscription takes the type. A recovery that names no range
--- takes what came since the subscription was disabled.
+-- takes what came since the subscription was disabled: not what came before it began, where the lane was behind.
 CREATE FUNCTION outbox.operation_takes(s outbox.subscription, o outbox.operation, seq bigint, xid xid8, type text,
                                        occurred_at timestamptz) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE WHEN (o).kind = 'backfill' THEN pg_visible_in_snapshot(xid, (s).start_snap)
             ELSE (o).since IS NOT NULL OR (o).until IS NOT NULL OR (o).from_seq IS NOT NULL
-                 OR NOT pg_visible_in_snapshot(xid, (s).missed_snap) OR seq >= (s).missed_seq END
+                 OR NOT pg_visible_in_snapshot(xid, (s).missed_snap) AND NOT pg_visible_in_snapshot(xid, (s).start_snap)
+                 OR seq >= (s).missed_seq END
   AND ((o).since IS NULL OR occurred_at >= (o).since) AND ((o).until IS NULL OR occurred_at < (o).until)
   AND ((o).from_seq IS NULL OR seq >= (o).from_seq)
   AND ((o).event_types IS NULL OR type LIKE ANY (outbox.like_any((o).event_types)))
@@ -159,9 +162,10 @@ RETURN CASE WHEN (o).kind = 'backfill' THEN pg_visible_in_snapshot(xid, (s).star
 REVOKE ALL ON FUNCTION outbox.operation_takes(outbox.subscription, outbox.operation, bigint, xid8, text, timestamptz)
   FROM PUBLIC;
 
--- What an operation has to do from its position to `upto`: dead rows, and events without a row. An event counts once
--- the lane will not make rows of it any more: it has passed it, or the subscription is younger. Ask with the lane
--- locked. Of events that were `seen` only those in `hits` count, whose filter has been asked; all others are asked.
+-- What an operation has to do from its position to `upto`: dead rows, and events without a row. A row that died after
+-- it began is left alone; one that did so in the future died before the clock went back. An event counts once the lane
+-- will not make rows of it any more: it has passed it, or the subscription is younger. Ask with the lane locked. Of
+-- events that were `seen` only those in `hits` count, whose filter has been asked; all others are asked.
 CREATE FUNCTION outbox.operation_rows(l outbox.lane, s outbox.subscription, o outbox.operation, upto bigint,
                                       hits bigint[] DEFAULT NULL, seen pg_snapshot DEFAULT NULL)
 RETURNS TABLE (seq bigint, dead boolean)
@@ -182,7 +186,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT d.seq, true FROM outbox.delivery d
   CROSS JOIN LATERAL (SELECT x.type, x.occurred_at FROM outbox.event x WHERE x.seq = d.seq LIMIT 1) e
   WHERE o.include <> 'missed' AND d.subscription = s.subscription AND d.lane = l.lane AND d.state = 'DEAD'
-    AND d.seq > o.position AND d.seq <= upto AND d.updated_at <= o.created_at
+    AND d.seq > o.position AND d.seq <= upto
+    AND (d.updated_at <= o.created_at OR d.updated_at > clock_timestamp())
     AND (o.since IS NULL OR e.occurred_at >= o.since) AND (o.until IS NULL OR e.occurred_at < o.until)
     AND (o.from_seq IS NULL OR d.seq >= o.from_seq)
     AND (o.event_types IS NULL OR e.type LIKE ANY (outbox.like_any(o.event_types)))
@@ -240,10 +245,10 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO outbox.operation AS p (subscription, kind, include, since, until, from_seq, event_types, rate_per_second,
-                                     actor, first_seq, last_seq, position, created_at)
+                                     actor, first_seq, last_seq, position, created_at, absences)
   VALUES (s.subscription, 'recover', recover.include, recover.since, recover.until, recover.from_seq,
           recover.event_types, recover.per_second, left(COALESCE(recover.actor, ''), 200), o.first_seq, o.last_seq, o.position,
-          o.created_at)
+          o.created_at, s.absences)
   RETURNING p.id INTO operation;
   INSERT INTO outbox.audit (action, actor, filter, per_second, affected)
   VALUES ('subscription.recover', left(COALESCE(recover.actor, ''), 200), jsonb_strip_nulls(jsonb_build_object(
@@ -396,7 +401,7 @@ BEGIN
     -- All that was missed is queued, unless it has been disabled again since.
     UPDATE outbox.subscription y SET missed_snap = NULL, missed_seq = NULL
     WHERE y.subscription = o.subscription AND o.kind = 'recover' AND o.include <> 'failed' AND o.since IS NULL
-      AND o.until IS NULL AND o.from_seq IS NULL AND o.event_types IS NULL AND y.status <> 'disabled' AND y.status_changed_at <= o.created_at;
+      AND o.until IS NULL AND o.from_seq IS NULL AND o.event_types IS NULL AND y.status <> 'disabled' AND y.absences = o.absences;
   END IF;
   RETURN true;
 END $$;
@@ -483,9 +488,9 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
 $$;
 REVOKE ALL ON FUNCTION outbox.clean_subscriptions() FROM PUBLIC;
 
--- As before, with three changes. Attempts go with their event; those of tests and handshakes by their own age. A page
--- has an end in deliveries, too: an event with many subscribers has many rows. And it excludes who makes rows of events
--- that were settled.
+-- As before, with four changes. Attempts go with their event; those of tests and handshakes by their own age. A page
+-- has an end in deliveries, too: an event with many subscribers has many rows. It excludes who makes rows of events
+-- that were settled. And what a running operation has still to look at is kept for it.
 CREATE OR REPLACE FUNCTION outbox.retire(keep interval, page int DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -519,6 +524,8 @@ BEGIN
                    WHERE e.seq > after AND e.seq <= last
                      AND (keep = interval '0' OR e.occurred_at < now() - keep)
                      AND NOT EXISTS (SELECT FROM outbox.lane l WHERE NOT pg_visible_in_snapshot(e.xid, l.snap))
+                     AND NOT EXISTS (SELECT FROM outbox.operation o WHERE o.state = 'running'
+                                       AND e.seq > o.position AND e.seq <= o.last_seq)
                      AND NOT EXISTS (SELECT FROM outbox.delivery d
                                      WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))) THEN
       after := last;
@@ -526,7 +533,9 @@ BEGIN
     END IF;
     -- A settled event of a lane with subscriptions can get open rows again, from an operation or by hand. Who makes
     -- those has the lane, so that the next statement sees all of them, or they see that the event is gone.
-    PERFORM FROM outbox.lane l WHERE l.route_types <> '{}' ORDER BY l.lane FOR NO KEY UPDATE;
+    PERFORM FROM outbox.lane l
+    WHERE EXISTS (SELECT FROM outbox.subscription s WHERE s.destination = l.destination AND s.deleted_at IS NULL)
+    ORDER BY l.lane FOR NO KEY UPDATE;
     -- One statement decides and deletes: a lane that settles and parks meanwhile is seen as a whole or not at all.
     WITH settled AS MATERIALIZED (
       SELECT e.seq, 1 + (SELECT count(*) FROM outbox.lane l JOIN outbox.delivery d ON d.lane = l.lane AND d.seq = e.seq)
@@ -535,6 +544,8 @@ BEGIN
       WHERE e.seq > after AND e.seq <= last
         AND (keep = interval '0' OR e.occurred_at < now() - keep)
         AND NOT EXISTS (SELECT FROM outbox.lane l WHERE NOT pg_visible_in_snapshot(e.xid, l.snap))
+        AND NOT EXISTS (SELECT FROM outbox.operation o WHERE o.state = 'running'
+                          AND e.seq > o.position AND e.seq <= o.last_seq)
         AND NOT EXISTS (SELECT FROM outbox.delivery d
                         WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))
     ),
@@ -584,8 +595,19 @@ BEGIN
   ON CONFLICT (lane, seq, subscription) DO NOTHING;
   UPDATE outbox.subscription s
   SET missed_seq = LEAST(s.missed_seq, (SELECT min(e.seq) FROM outbox.event e
-                                        WHERE NOT pg_visible_in_snapshot(e.xid, s.missed_snap) OR e.xmin = e.xid::xid))
+                                        WHERE NOT pg_visible_in_snapshot(e.xid, s.missed_snap)
+                                          AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
+                                           OR e.xmin = e.xid::xid))
   WHERE s.missed_snap IS NOT NULL;
+  -- What came before a subscription is not for it. A transaction that ran when it began may have lower places in the log
+  -- than one that had ended: then it gets some of that one's, too, rather than too little.
+  UPDATE outbox.subscription s
+  SET left_seq = LEAST(s.left_seq, (SELECT d.seq FROM outbox.lane l JOIN outbox.delivery d ON d.lane = l.lane
+                                    JOIN outbox.event e ON e.seq = d.seq
+                                    WHERE l.destination = s.destination AND d.subscription = 0 AND d.state = 'PENDING'
+                                      AND (NOT pg_visible_in_snapshot(e.xid, s.start_snap) OR e.xmin = e.xid::xid)
+                                    ORDER BY d.seq LIMIT 1))
+  WHERE s.deleted_at IS NULL;
 
   -- 2. Rows that a cursor of this cluster could take for new ones get xid 2, visible in every snapshot. Not the id of
   --    this transaction: whether a snapshot taken here shows that one depends on what else runs.

@@ -70,6 +70,7 @@ DECLARE
     ['outbox_api', 'SELECT (lane, destination, part, parts, state, snap, win, win_seq) ON outbox.lane'],
     ['outbox_api', 'SELECT (seq, event_id, type, aggregate_type, aggregate_id, version, occurred_at, xid)'
                    ' ON outbox.event'],
+    ['outbox_api', 'SELECT (lane, seq, subscription, state) ON outbox.delivery'],
     ['outbox_api', 'SELECT, INSERT, UPDATE ON outbox.subscription, outbox.operation, outbox.idempotency'],
     ['outbox_api', 'SELECT (secret, subscription, id, key_number, created_at, expires_at), INSERT, UPDATE'
                    ' ON outbox.subscription_secret'],
@@ -101,7 +102,7 @@ DECLARE
     ['outbox_operator', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
                         ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
                         ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
-                        ' missed_snap, missed_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
+                        ' missed_snap, missed_seq, absences, left_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
                         ' ON outbox.subscription'],
     ['outbox_operator', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
                         ' ON outbox.subscription_secret'],
@@ -123,7 +124,7 @@ DECLARE
     ['outbox_monitor', 'SELECT (subscription, id, destination, uid, status, status_reason, status_changed_at, event_types,'
                        ' type_patterns, description, ordering, retry_schedule, max_in_flight, rate_per_second, burst,'
                        ' timeout_ms, signatures, keep_responses, disable_after_s, start_from, start_at, start_snap,'
-                       ' missed_snap, missed_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
+                       ' missed_snap, missed_seq, absences, left_seq, backfill, version, created_at, updated_at, deleted_at, swept_at, host)'
                        ' ON outbox.subscription'],
     ['outbox_monitor', 'SELECT (secret, subscription, id, key_number, created_at, expires_at)'
                        ' ON outbox.subscription_secret'],

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people, clocks and retention do at a bad moment: nothing that a subscription should get is lost by it."""
+
+import contextlib
+import threading
+
+import pytest
+
+from harness.expander import Expander
+from harness.wait import wait_until
+
+
+@pytest.fixture
+def lane(postgres, empty_template, request):
+    """A lane of subscriptions in a database of this test alone."""
+    database = postgres.create_database("x_" + request.node.name, template=empty_template)
+    yield Expander(database)
+    database.drop()
+
+
+# Disabled, and back ---------------------------------------------------------------------------------
+
+def test_a_subscription_misses_nothing_from_before_it_began(lane):
+    lane.publish("a")  # the lane is behind
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    missed = lane.publish("b")
+    lane.expand_all()
+    lane.set_status(one, "active")
+    assert lane.recover(one, "missed", dry_run=True)["missed"] == 1
+    lane.recover(one, "missed")
+    lane.work()
+    assert list(lane.states(one)) == [missed]
+
+
+def test_an_absence_is_remembered_when_the_clock_has_gone_back(lane):
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    first = lane.publish("a")
+    lane.expand_all()
+    lane.set_status(one, "active")
+    lane.recover(one, "missed")
+    lane.db.run("UPDATE outbox.operation SET created_at = created_at + interval '1 hour'")
+    lane.set_status(one, "disabled")
+    second = lane.publish("b")
+    lane.expand_all()
+    lane.set_status(one, "active")
+    lane.work()
+    assert list(lane.states(one)) == [first]
+    lane.recover(one, "missed")
+    lane.work()
+    assert list(lane.states(one)) == [first, second]
+
+
+def test_what_died_before_the_clock_went_back_is_recovered(lane):
+    one = lane.subscribe()
+    seq = lane.publish()
+    lane.expand_all()
+    lane.end(one, seq, "DEAD", cause="rejected_4xx")
+    lane.db.run("UPDATE outbox.delivery SET updated_at = updated_at + interval '1 hour'")
+    assert lane.recover(one, "failed", dry_run=True)["failed"] == 1
+    lane.recover(one, "failed")
+    lane.work()
+    assert lane.states(one) == {seq: "PENDING"}
+
+
+# Retention ------------------------------------------------------------------------------------------
+
+def test_retention_waits_for_the_past_that_a_subscription_was_promised(lane):
+    past = [lane.publish(f"k{i}") for i in range(20)]
+    lane.expand_all()
+    one = lane.subscribe(backfill=True)
+    lane.call("INSERT INTO outbox.operation (subscription, kind, include) VALUES (%s, 'backfill', 'missed')", one,
+              role="outbox_api")
+    lane.call("SELECT outbox.run_operation(5)")
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == 0
+    lane.work()
+    assert list(lane.states(one)) == past
+    assert lane.drain(one) == past
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == 20, "and no longer"
+
+
+def test_retention_waits_for_what_a_recovery_has_not_come_to(lane):
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    missed = [lane.publish(f"k{i}") for i in range(9)]
+    lane.expand_all()
+    lane.set_status(one, "active")
+    op = lane.recover(one, "missed", per_second=0.1)["operation"]
+    lane.work()
+    assert lane.progress(op)["state"] == "running"
+    queued = len(lane.states(one))
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == 0
+    lane.call("SELECT outbox.cancel_operation(%s)", op, role="outbox_api")
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == len(missed) - queued
+
+
+def test_retention_leaves_what_is_redelivered_where_no_route_leads_any_more(lane):
+    one = lane.subscribe()
+    old = lane.publish()
+    lane.expand_all()
+    lane.end(one, old)
+    lane.routes = ([], [])
+    lane.tidy()
+    deleted = []
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT * FROM outbox.redeliver(%s, %s, %s)", (lane.lane, old, one))
+        thread = threading.Thread(target=lambda: deleted.append(lane.call("SELECT outbox.retire('0')")[0][0]))
+        thread.start()
+        wait_until(lambda: deleted or lane.db.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+            "retention ends or waits", 10)
+        c.commit()
+        thread.join()
+    assert deleted == [0] and lane.states(one) == {old: "PENDING"}
+
+
+# A row without its event ----------------------------------------------------------------------------
+
+def test_a_row_without_an_event_above_an_older_dead_letter_ends_too(lane):
+    one = lane.subscribe()
+    dead = lane.publish("other")
+    orphan, waiting = lane.publish(), lane.publish()
+    lane.expand_all()
+    lane.end(one, dead, "DEAD", cause="rejected_4xx")
+    lane.db.run("DELETE FROM outbox.event WHERE seq = %s", orphan)
+    lane.tidy()
+    assert lane.states(one) == {dead: "DEAD", orphan: "DISCARDED", waiting: "PENDING"}
