@@ -41,6 +41,9 @@ class FaultReceiver(LoopServer):
     def base(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
+    def received(self, request: Request) -> None:
+        """Called for each request before it is answered."""
+
     def _context(self) -> ssl.SSLContext | None:
         if not isinstance(self._tls, tuple):
             return self._tls
@@ -66,6 +69,7 @@ class FaultReceiver(LoopServer):
                     break
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.requests.append(Request(path, headers, body, number))
+                self.received(self.requests[-1])
                 if not await FAULTS[fault](self, writer, argument):
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -198,7 +202,7 @@ async def _interim(_self, writer, argument) -> bool:
 
 
 async def _bomb(_self, writer, _argument) -> bool:
-    body = gzip.compress(b"\0" * 50_000_000)
+    body = gzip.compress(b"\0" * 1_000_000) * 50  # one after the other are one, too
     writer.write(_answer(200, "Content-Encoding: gzip\r\n", body))
     return True
 

@@ -156,3 +156,28 @@ def test_behind_a_proxy_an_address_in_the_url_is_judged(receiver):
     assert (run.only["outcome"], run.only["cause"]) == ("unroutable", "blocked_address")
     assert run.checks[0]["refused"] != 0
     assert receiver.connections == 0
+
+
+def test_a_kept_connection_is_judged_before_each_use(tmp_path):
+    """The address becomes one of this host's after the first request: the connection is there, and is not used."""
+    own = next((a for a in own_addresses() if ":" not in a), None)
+    if own is None:
+        pytest.skip("this host has no IPv4 address but loopback")
+    appeared = tmp_path / "interfaces"
+
+    class Revealing(FaultReceiver):
+        def received(self, _request):
+            appeared.touch()
+
+    with Revealing(host=own) as server:
+        around = str(ipaddress.ip_network(f"{own}/24", strict=False))
+        run = drive_with_resolver("", target(f"{server.base}/ok", {
+            "allow_cidrs": around, "max_in_flight": "1", "target.rate": "2"}), events=6, interfaces=str(appeared))
+        # The list of interfaces is a second old at most.
+        outcomes = [run.outcomes["delivered"], run.outcomes["unroutable"]]
+        assert sum(outcomes) == 6 and 1 <= outcomes[0] <= 4
+        assert len(server.requests) == outcomes[0] and server.connections == 1
+        assert run.causes["blocked_address"] == outcomes[1]
+        refused = [c for c in run.completions if c["cause"] != 0]
+        assert all(c["flags"] == 0 and c["attempt"]["requests"] == 0 for c in refused)
+        assert all(c["attempt"]["remote"] == f"{own}:{server.port}" for c in refused)

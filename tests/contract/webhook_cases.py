@@ -91,10 +91,11 @@ class DualStackCanary:
         self._thread.join(5)
 
 
-def drive_with_resolver(addresses: str, settings: dict, **how) -> Run:
-    """Names have these addresses; "a;b" changes the answer after the first question."""
+def drive_with_resolver(addresses: str, settings: dict, interfaces: str = "", **how) -> Run:
+    """Names have these addresses; "a;b" changes the answer after the first question. The host has no
+    interface until the file `interfaces` is there."""
     if "asan" in BUILD or "tsan" in BUILD:
         pytest.skip("sanitizers bring a getaddrinfo of their own")
     preload = {"LD_PRELOAD": os.path.join(BUILD, "tests", "contract", "fake_resolver.so"),
-               "FAKE_ADDRESSES": addresses}
+               "FAKE_ADDRESSES": addresses} | ({"FAKE_INTERFACES": interfaces} if interfaces else {})
     return drive("webhook", settings, env=preload, **how)
