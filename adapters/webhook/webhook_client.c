@@ -33,6 +33,9 @@
 #define WAIT_STEP_MS 50u
 
 #define RESERVED_DESCRIPTORS ((rlim_t)128) /* for the rest of the process */
+/* Of a transfer: two of the resolver's or two while families race, and as many kept
+ * connections as transfers, which are closed when others end. */
+#define DESCRIPTORS_EACH ((rlim_t)4)
 
 LIST_HEAD(transfer_list, webhook_transfer);
 
@@ -389,43 +392,43 @@ int webhook_client_create(const struct rider_host *host,
     return 0;
 }
 
-/** Opens no more connections than the process may have descriptors. */
-static void fit_connections(struct webhook_client *client)
+/** How many transfers the process has descriptors for. */
+static size_t fit_connections(struct webhook_client *client)
 {
     const struct rider_host *host = client->host;
     rlim_t wanted = (rlim_t)client->config->max_connections;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        limit.rlim_cur >= wanted + RESERVED_DESCRIPTORS) {
-        return;
+        limit.rlim_cur >= wanted * DESCRIPTORS_EACH + RESERVED_DESCRIPTORS) {
+        return (size_t)wanted;
     }
     rlim_t left = limit.rlim_cur > 2u * RESERVED_DESCRIPTORS
                       ? limit.rlim_cur - RESERVED_DESCRIPTORS
                       : limit.rlim_cur / 2u;
+    rlim_t fits = left / DESCRIPTORS_EACH > 0 ? left / DESCRIPTORS_EACH : 1u;
 
-    if (left >= wanted) {
-        return;
+    if (fits >= wanted) {
+        return (size_t)wanted;
     }
-    webhook_endpoints_limit(client->endpoints, (size_t)left);
+    webhook_endpoints_limit(client->endpoints, (size_t)fits);
     host->log(
         host, RIDER_LOG_WARN,
         "max_connections is %llu, but this process may open %llu files: using %llu",
         (unsigned long long)wanted, (unsigned long long)limit.rlim_cur,
-        (unsigned long long)left);
+        (unsigned long long)fits);
+    return (size_t)fits;
 }
 
 int webhook_client_start(struct webhook_client *client, char *err, size_t err_size)
 {
-    const struct webhook_config *config = client->config;
     sigset_t all, before;
-    int rc = webhook_check_files(config, err, err_size);
+    int rc = webhook_check_files(client->config, err, err_size);
 
     if (rc != 0) {
         return rc;
     }
-    fit_connections(client);
-    client->loop = webhook_loop_create((long)config->max_connections);
+    client->loop = webhook_loop_create((long)fit_connections(client));
     if (client->loop == NULL) {
         (void)snprintf(err, err_size, "could not set up libcurl and epoll");
         return errno != 0 ? errno : ENOMEM;

@@ -342,3 +342,12 @@ def test_a_low_limit_of_descriptors_is_no_fault_of_the_endpoint():
         run = drive("webhook", target(f"{receiver.base}/slow/0.2", {"target.count": "300"}), events=300, descriptors=256)
     assert run.outcomes == {"delivered": 300}
 
+
+@pytest.mark.parametrize("rate", ["0", "200"])
+def test_many_names_do_not_use_up_the_descriptors(rate):
+    """Each has a kept connection of its own, and a resolver's question takes descriptors, too."""
+    with FaultReceiver() as receiver:
+        run = drive_with_resolver("127.0.0.1", target(f"http://host{{n}}.example:{receiver.port}/ok", {
+            "timeout": "5s", "connect_timeout": "5s", "target.count": "400", "target.rate": rate}),
+            events=400, descriptors=256)
+    assert run.outcomes == {"delivered": 400}
