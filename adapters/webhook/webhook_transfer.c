@@ -143,6 +143,10 @@ static CURLcode set_limits(CURL *easy, const struct webhook_config *config)
         {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
         {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
         {CURLOPT_MAXLIFETIME_CONN, 300},
+        /* Each connection reads its files and proves itself; libcurl would keep
+         * authorities for a day, and a resumed session is not verified again. */
+        {CURLOPT_CA_CACHE_TIMEOUT, 0},
+        {CURLOPT_SSL_SESSIONID_CACHE, 0},
         {CURLOPT_TCP_NODELAY, 1},
         {CURLOPT_HTTPPROXYTUNNEL, 1},
         {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
@@ -189,6 +193,8 @@ static CURLcode set_tls(struct webhook_transfer *transfer,
     const char *ca = tls->ca[0] != '\0' ? tls->ca : config->ca_file;
     bool own_cert = tls->cert[0] != '\0';
     CURL *easy = transfer->easy;
+
+    transfer->own_tls = own_cert || tls->ca[0] != '\0';
     CURLcode rc =
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca != NULL ? ca : transfer->default_ca);
 
@@ -200,7 +206,6 @@ static CURLcode set_tls(struct webhook_transfer *transfer,
     rc = rc != CURLE_OK ? rc
                         : curl_easy_setopt(easy, CURLOPT_SSLCERT,
                                            own_cert ? tls->cert : config->cert_file);
-    transfer->own_tls = own_cert || tls->ca[0] != '\0';
     return rc != CURLE_OK ? rc
                           : curl_easy_setopt(easy, CURLOPT_SSLKEY,
                                              own_cert ? tls->key : config->key_file);

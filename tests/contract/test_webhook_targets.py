@@ -246,6 +246,27 @@ def test_a_name_without_files_is_refused(folder, more, member, says):
     assert run.checks[0]["member"] == member
 
 
+def test_an_authority_that_was_replaced_is_trusted_no_more(folder, tmp_path):
+    """By the next connection, although libcurl would keep authorities for a day, and TLS sessions."""
+    for name in ("cert", "key"):
+        shutil.copy(f"{folder['path']}/red.{name}.pem", tmp_path)
+    changing = tmp_path / "red.ca.pem"
+    shutil.copy(folder["red"].ca, changing)
+
+    class Replacing(FaultReceiver):
+        def received(self, _request):
+            shutil.copy(folder["blue"].ca, changing)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*folder["red"].issue("localhost", "DNS:localhost"))
+    with Replacing(tls=context) as receiver:
+        run = drive("webhook", target(f"https://localhost:{receiver.port}/answerandclose", {
+            "allow_cidrs": "127.0.0.1,::1", "tls_folder": str(tmp_path), "target.ca_ref": "red",
+            "max_in_flight": "1", "target.rate": "5"}), events=3)
+        assert [c["cause"] for c in sorted(run.completions, key=lambda c: c["ticket"])] == [0, 3, 3]
+        assert len(receiver.requests) == 1
+
+
 def test_a_folder_that_is_missing_is_named():
     with pytest.raises(ValueError, match="tls_folder"):
         drive("webhook", target("https://example.com/", {"tls_folder": "/nonexistent"}))
