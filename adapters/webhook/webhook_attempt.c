@@ -93,10 +93,15 @@ static uint32_t phase(CURL *easy, CURLINFO which, uint32_t total_us)
     return us < (curl_off_t)total_us ? (uint32_t)us : total_us;
 }
 
+uint64_t webhook_attempt_spent_us(const struct webhook_attempt *attempt)
+{
+    return clock_us(CLOCK_MONOTONIC) - attempt->started_mono_us;
+}
+
 void webhook_attempt_tell(const struct webhook_attempt *attempt, CURL *easy,
                           bool reused, struct rider_attempt *ret)
 {
-    uint64_t total_us = clock_us(CLOCK_MONOTONIC) - attempt->started_mono_us;
+    uint64_t total_us = webhook_attempt_spent_us(attempt);
 
     *ret = (struct rider_attempt){
         .struct_size = sizeof(*ret),

@@ -43,6 +43,9 @@ void webhook_attempt_body(struct webhook_attempt *attempt, const char *data,
 /** The answer begins again: the request is repeated. */
 void webhook_attempt_restart(struct webhook_attempt *attempt);
 
+/** Microseconds since begin(). */
+uint64_t webhook_attempt_spent_us(const struct webhook_attempt *attempt);
+
 /** Tells of the try. Phases are those of `easy`; on a connection that was `reused`
  *  there was nothing to resolve or connect. *ret borrows from `attempt`; requests
  *  and category are the caller's to add. */

@@ -44,6 +44,7 @@ struct webhook_client {
     const struct webhook_config *config;
     struct webhook_policy policy; /* immutable after create */
     struct webhook_guard guard;
+    struct webhook_kept *kept;
     struct webhook_inbox *inbox;
     struct webhook_loop *loop;
     struct webhook_endpoints *endpoints;
@@ -117,7 +118,7 @@ static struct webhook_transfer *spare_transfer(struct webhook_client *client)
         LIST_REMOVE(transfer, link);
         return transfer;
     }
-    return webhook_transfer_create(client->config, &client->guard);
+    return webhook_transfer_create(client->config, &client->guard, client->kept);
 }
 
 /** Ends a transfer and keeps its handle for the next one. */
@@ -272,6 +273,18 @@ static void finish_one(struct webhook_client *client, struct webhook_transfer *t
     webhook_endpoints_finish(client->endpoints, endpoint);
 }
 
+/** Goes on with a new connection where the kept one could not be used. */
+static bool start_again(struct webhook_client *client,
+                        struct webhook_transfer *transfer)
+{
+    if (!transfer->unclean) {
+        return false;
+    }
+    webhook_loop_remove(client->loop, transfer->easy);
+    return webhook_transfer_again(transfer) &&
+           webhook_loop_add(client->loop, transfer->easy);
+}
+
 static void finish_ended(struct webhook_client *client)
 {
     CURLcode code = CURLE_OK;
@@ -281,6 +294,9 @@ static void finish_ended(struct webhook_client *client)
         struct webhook_transfer *transfer = NULL;
 
         (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+        if (start_again(client, transfer)) {
+            continue;
+        }
         struct webhook_exchange exchange =
             webhook_transfer_result(transfer, code, (int64_t)time(NULL));
         struct rider_result result = webhook_verdict(&exchange);
@@ -377,9 +393,10 @@ int webhook_client_create(const struct rider_host *host,
     client->inbox = webhook_inbox_create(WEBHOOK_INBOX_CAPACITY);
     client->endpoints = webhook_endpoints_create((size_t)config->max_in_flight,
                                                  (size_t)config->max_connections);
+    client->kept = webhook_kept_create();
     int rc = ENOMEM;
 
-    if (client->inbox == NULL || client->endpoints == NULL) {
+    if (client->inbox == NULL || client->endpoints == NULL || client->kept == NULL) {
         (void)snprintf(err, err_size, "memory is short");
     } else {
         rc = set_up(client, err, err_size);
@@ -499,6 +516,7 @@ void webhook_client_destroy(struct webhook_client *client)
     webhook_loop_destroy(client->loop);
     webhook_endpoints_destroy(client->endpoints);
     webhook_inbox_destroy(client->inbox);
+    webhook_kept_destroy(client->kept);
     free(client);
     curl_global_cleanup();
 }

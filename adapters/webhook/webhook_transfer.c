@@ -97,9 +97,23 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     } else if (fd == CURL_SOCKET_BAD) {
         transfer->starved = true;
     } else {
+        transfer->sockets[transfer->opened % WEBHOOK_TRANSFER_SOCKETS] = fd;
         transfer->opened++;
     }
     return fd;
+}
+
+/** Whether the connection may be used: new ones always, kept ones if nothing waits. */
+static bool is_clean(const struct webhook_transfer *transfer, int local_port)
+{
+    size_t n = transfer->opened < WEBHOOK_TRANSFER_SOCKETS ? transfer->opened
+                                                           : WEBHOOK_TRANSFER_SOCKETS;
+
+    if (n == 0) {
+        return !webhook_kept_has_input(transfer->kept, local_port);
+    }
+    webhook_kept_add(transfer->kept, transfer->sockets, n, local_port);
+    return true;
 }
 
 static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port,
@@ -110,7 +124,6 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
         webhook_guard_recheck(transfer->guard, peer_ip, peer_port);
 
     (void)local_ip;
-    (void)local_port;
     webhook_attempt_dial_text(&transfer->attempt, peer_ip, peer_port);
     if (judgement != WEBHOOK_ADDRESS_OK) {
         transfer->refused++;
@@ -119,6 +132,10 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
         return CURL_PREREQFUNC_ABORT;
     }
     if (transfer->requests == REQUESTS_MAX) {
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (!is_clean(transfer, local_port)) {
+        transfer->unclean = true;
         return CURL_PREREQFUNC_ABORT;
     }
     transfer->requests++;
@@ -253,7 +270,8 @@ static void read_defaults(struct webhook_transfer *transfer)
 }
 
 struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
-                                                 struct webhook_guard *guard)
+                                                 struct webhook_guard *guard,
+                                                 struct webhook_kept *kept)
 {
     struct webhook_transfer *transfer = calloc(1, sizeof(*transfer));
 
@@ -262,6 +280,7 @@ struct webhook_transfer *webhook_transfer_create(const struct webhook_config *co
     }
     transfer->config = config;
     transfer->guard = guard;
+    transfer->kept = kept;
     transfer->easy = curl_easy_init();
     if (transfer->easy != NULL) {
         read_defaults(transfer);
@@ -284,24 +303,30 @@ void webhook_transfer_destroy(struct webhook_transfer *transfer)
     free(transfer);
 }
 
+static bool set_deadline(struct webhook_transfer *transfer, uint64_t whole_ms)
+{
+    uint64_t connect_ms = transfer->config->connect_timeout_ms;
+
+    connect_ms = connect_ms < whole_ms ? connect_ms : whole_ms;
+    return curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)whole_ms) ==
+               CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)connect_ms) == CURLE_OK;
+}
+
 /** The limits that a subscription may have of its own. */
 static bool set_wishes(struct webhook_transfer *transfer,
                        const struct rider_target *target, const struct webhook_tls *tls)
 {
-    const struct webhook_config *config = transfer->config;
-    uint64_t whole_ms =
-        target->timeout_ms != 0 ? target->timeout_ms : config->timeout_ms;
-    uint64_t connect_ms =
-        config->connect_timeout_ms < whole_ms ? config->connect_timeout_ms : whole_ms;
     bool wants_tls = tls->ca[0] != '\0' || tls->cert[0] != '\0';
 
     if ((wants_tls || transfer->own_tls) && set_tls(transfer, tls) != CURLE_OK) {
         return false;
     }
-    return curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)whole_ms) ==
-               CURLE_OK &&
-           curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                            (long)connect_ms) == CURLE_OK;
+    transfer->limit_ms =
+        target->timeout_ms != 0 ? target->timeout_ms : transfer->config->timeout_ms;
+    return set_deadline(transfer, transfer->limit_ms) &&
+           curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 0L) == CURLE_OK;
 }
 
 static void forget_last(struct webhook_transfer *transfer)
@@ -316,6 +341,7 @@ static void forget_last(struct webhook_transfer *transfer)
     transfer->cut = false;
     transfer->starved = false;
     transfer->stopped = false;
+    transfer->unclean = false;
     transfer->retry_after[0] = '\0';
 }
 
@@ -341,6 +367,17 @@ bool webhook_transfer_begin(struct webhook_transfer *transfer,
            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data) == CURLE_OK;
+}
+
+bool webhook_transfer_again(struct webhook_transfer *transfer)
+{
+    uint64_t spent_ms = webhook_attempt_spent_us(&transfer->attempt) / 1000u;
+
+    transfer->unclean = false;
+    return set_deadline(transfer, spent_ms < transfer->limit_ms
+                                      ? transfer->limit_ms - spent_ms
+                                      : 1u) &&
+           curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
 }
 
 /** Whether the exchange never got past the proxy. An HTTP proxy says so when it has

@@ -13,26 +13,34 @@
 #include "webhook/webhook_attempt.h"
 #include "webhook/webhook_endpoint.h"
 #include "webhook/webhook_guard.h"
+#include "webhook/webhook_kept.h"
 #include "webhook/webhook_options.h"
 #include "webhook/webhook_tls.h"
 #include "webhook/webhook_verdict.h"
 
 #include <sys/queue.h>
 
+/** Sockets of one connection that are remembered: addresses are tried two at a time. */
+#define WEBHOOK_TRANSFER_SOCKETS 8u
+
 struct webhook_transfer {
     LIST_ENTRY(webhook_transfer) link;
     CURL *easy;
     const struct webhook_config *config;
     struct webhook_guard *guard;
+    struct webhook_kept *kept;
     struct webhook_endpoint *endpoint;
     struct webhook_delivery *delivery;
     struct curl_slist *headers;
     size_t header_bytes, body_bytes;
-    unsigned requests;                /* times the request was really sent */
-    unsigned refused, opened;         /* by the guard: addresses, sockets */
-    enum webhook_judgement judgement; /* of the last refusal */
+    unsigned requests;                     /* times the request was really sent */
+    unsigned refused, opened;              /* by the guard: addresses, sockets */
+    int sockets[WEBHOOK_TRANSFER_SOCKETS]; /* the last opened, around */
+    uint64_t limit_ms;                     /* for the whole exchange */
+    enum webhook_judgement judgement;      /* of the last refusal */
     bool answered, cut, starved;
     bool stopped; /* the guard refused an open connection */
+    bool unclean; /* the kept connection had input; nothing was sent on it */
     bool own_tls; /* the handle carries files of a subscription */
     char retry_after[64];
     const char *default_ca, *default_ca_path; /* libcurl's */
@@ -40,9 +48,10 @@ struct webhook_transfer {
 };
 
 /** A handle with the options that all exchanges of the destination share. NULL:
- *  libcurl refused or memory is short. `guard` and `config` outlive it. */
+ *  libcurl refused or memory is short. `config`, `guard` and `kept` outlive it. */
 struct webhook_transfer *webhook_transfer_create(const struct webhook_config *config,
-                                                 struct webhook_guard *guard);
+                                                 struct webhook_guard *guard,
+                                                 struct webhook_kept *kept);
 void webhook_transfer_destroy(struct webhook_transfer *transfer);
 
 /** Prepares the handle for a delivery: borrows the event's body, takes ownership of
@@ -52,6 +61,10 @@ bool webhook_transfer_begin(struct webhook_transfer *transfer,
                             struct webhook_endpoint *endpoint,
                             struct webhook_delivery *delivery, const char *url,
                             struct curl_slist *headers, const struct webhook_tls *tls);
+
+/** Prepares a transfer that ended as unclean to go on with a new connection, in the
+ *  time that is left. False: out of memory. */
+bool webhook_transfer_again(struct webhook_transfer *transfer);
 
 /** What happened, for webhook_verdict(); `now` is Unix seconds. */
 struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,

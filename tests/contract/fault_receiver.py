@@ -143,6 +143,15 @@ async def _answer_and_close(_self, writer, _argument) -> bool:
     return False
 
 
+async def _unasked(_self, writer, argument) -> bool:
+    """/unasked/CODE: answers, and a moment later once more, as servers do that tire of a kept connection."""
+    writer.write(_answer(200))
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.write(_answer(int(argument)))
+    return True
+
+
 async def _silent(_self, _writer, _argument) -> bool:
     await asyncio.sleep(60)
     return False
@@ -247,7 +256,7 @@ async def _every_hundredth(self, writer, argument) -> bool:
 FAULTS = {
     "everyhundredth": _every_hundredth, "retrydate": _retry_date, "header": _header,
     "badheader": _bad_header, "continue": _continue, "answerandclose": _answer_and_close,
-    "statusdrip": _status_drip,
+    "statusdrip": _status_drip, "unasked": _unasked,
     "ok": _ok, "canary": _ok, "early": _early, "status": _status, "redirect": _redirect,
     "silent": _silent, "slow": _slow, "headerdrip": _header_drip, "bodydrip": _body_drip,
     "endless": _body_endless, "headerflood": _header_flood, "interim": _interim, "bomb": _bomb,

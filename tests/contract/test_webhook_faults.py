@@ -385,6 +385,20 @@ def test_a_kept_connection_that_was_closed_is_not_counted_as_a_failure():
         assert run.totals["webhook_repeated_requests_total"] == sent - 20
 
 
+@pytest.mark.parametrize("status", [200, 408])
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_was_not_asked_for_answers_nothing(authority, status, secure):
+    """Something lies in the kept connection before the next request: it is not taken for that one's answer."""
+    with FaultReceiver(tls=good_context(authority) if secure else None, host="localhost") as receiver:
+        more = {"max_in_flight": "1", "target.rate": "5", "ca_file": authority.ca, "allow_cidrs": "127.0.0.1,::1"}
+        run = drive("webhook", target(f"{receiver.base}/unasked/{status}", more), events=5)
+        assert run.outcomes == {"delivered": 5}
+        assert len(receiver.requests) == len({r.headers["webhook-id"] for r in receiver.requests}) == 5
+        assert run.totals["webhook_connections_total"] == receiver.connections == 5
+        assert run.totals["webhook_repeated_requests_total"] == 0
+        assert not any(c["attempt"]["reused"] for c in run.completions)
+
+
 def test_openssl_is_there():
     """The TLS cases would otherwise fail for another reason."""
     assert subprocess.run(["openssl", "version"], capture_output=True, check=False).returncode == 0
