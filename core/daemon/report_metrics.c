@@ -207,6 +207,17 @@ static void emit_oldest(struct exposition *x, const struct sample *s)
     }
 }
 
+static void emit_cursor_lag(struct exposition *x, const struct sample *s)
+{
+    for (size_t i = 0; i < lanes_of(s); i++) {
+        char name[LANE_NAME_SIZE];
+        struct metric_label label = sampled_label(s->status, i, name);
+
+        exposition_sample(x, &label, 1,
+                          (double)s->status->lanes[i].cursor_lag_ms / 1000);
+    }
+}
+
 static void emit_open(struct exposition *x, const struct sample *s)
 {
     for (size_t i = 0; i < lanes_of(s); i++) {
@@ -227,17 +238,6 @@ static size_t subscriptions_of(const struct sample *s)
     return s->status == NULL ? 0 : s->status->n_subscriptions;
 }
 
-static void emit_subscriptions(struct exposition *x, const struct sample *s)
-{
-    for (size_t i = 0; i < subscriptions_of(s); i++) {
-        const struct outbox_subscription_count *c = &s->status->subscriptions[i];
-        struct metric_label labels[] = {{"destination", c->destination},
-                                        {"status", c->status}};
-
-        exposition_sample(x, labels, 2, (double)c->n);
-    }
-}
-
 /* Counts are sorted by destination: *i is the first of one, and then of the next. */
 static struct outbox_subscription_count next_destination(const struct sample *s,
                                                          size_t *i)
@@ -245,7 +245,7 @@ static struct outbox_subscription_count next_destination(const struct sample *s,
     struct outbox_subscription_count sum = s->status->subscriptions[*i];
     const struct outbox_subscription_count *c = NULL;
 
-    sum.n = sum.failing = sum.oldest_ms = 0;
+    sum.n = sum.failing = 0;
     for (; *i < subscriptions_of(s); (*i)++) {
         c = &s->status->subscriptions[*i];
         if (strcmp(c->destination, sum.destination) != 0) {
@@ -255,11 +255,33 @@ static struct outbox_subscription_count next_destination(const struct sample *s,
         if (strcmp(c->status, "disabled") != 0) {
             sum.failing += c->failing;
         }
-        if (strcmp(c->status, "active") == 0) {
-            sum.oldest_ms = c->oldest_ms;
-        }
     }
     return sum;
+}
+
+/* A status that none has is shown, too: the first one is then seen as a change. */
+static void emit_subscriptions(struct exposition *x, const struct sample *s)
+{
+    static const char *const statuses[] = {"active", "paused", "disabled",
+                                           "pending_verification"};
+
+    for (size_t i = 0; i < subscriptions_of(s);) {
+        size_t first = i;
+        struct outbox_subscription_count sum = next_destination(s, &i);
+
+        for (size_t w = 0; w < sizeof(statuses) / sizeof(statuses[0]); w++) {
+            struct metric_label labels[] = {{"destination", sum.destination},
+                                            {"status", statuses[w]}};
+            int64_t n = 0;
+
+            for (size_t c = first; c < i; c++) {
+                const struct outbox_subscription_count *count =
+                    &s->status->subscriptions[c];
+                n += strcmp(count->status, statuses[w]) == 0 ? count->n : 0;
+            }
+            exposition_sample(x, labels, 2, (double)n);
+        }
+    }
 }
 
 static void emit_failing(struct exposition *x, const struct sample *s)
@@ -274,11 +296,12 @@ static void emit_failing(struct exposition *x, const struct sample *s)
 
 static void emit_subscription_oldest(struct exposition *x, const struct sample *s)
 {
-    for (size_t i = 0; i < subscriptions_of(s);) {
-        struct outbox_subscription_count sum = next_destination(s, &i);
-        struct metric_label label = {"destination", sum.destination};
+    for (size_t i = 0; i < subscriptions_of(s); i++) {
+        const struct outbox_subscription_count *c = &s->status->subscriptions[i];
+        struct metric_label labels[] = {{"destination", c->destination},
+                                        {"status", c->status}};
 
-        exposition_sample(x, &label, 1, (double)sum.oldest_ms / 1000);
+        exposition_sample(x, labels, 2, (double)c->oldest_ms / 1000);
     }
 }
 
@@ -438,6 +461,10 @@ static const struct family families[] = {
     {"postrider_oldest_pending_age_seconds", METRIC_GAUGE, "lane",
      "Age of the oldest undelivered event when last sampled; 0 when there is none.",
      SAMPLED(emit_oldest)},
+    {"postrider_cursor_lag_seconds", METRIC_GAUGE, "lane",
+     "Age of the oldest event behind the lane's cursor when last sampled; 0 when there "
+     "is none.",
+     SAMPLED(emit_cursor_lag)},
     {"postrider_open_deliveries", METRIC_GAUGE, "lane, state, cause",
      "Parked deliveries by state and cause when last sampled.", SAMPLED(emit_open)},
     {"postrider_subscriptions", METRIC_GAUGE, "destination, status",
@@ -450,9 +477,10 @@ static const struct family families[] = {
      "Deliveries to subscriptions that are not ended when last sampled, dead ones left "
      "out.",
      SAMPLED(emit_subscription_backlog)},
-    {"postrider_subscription_oldest_pending_age_seconds", METRIC_GAUGE, "destination",
-     "Age of the oldest event that waits for an active subscription when last sampled; "
-     "0 when there is none.",
+    {"postrider_subscription_oldest_pending_age_seconds", METRIC_GAUGE,
+     "destination, status",
+     "Age of the oldest event that waits for a subscription when last sampled; 0 when "
+     "there is none.",
      SAMPLED(emit_subscription_oldest)},
 };
 

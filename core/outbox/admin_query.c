@@ -44,7 +44,10 @@ static const char lanes_sql[] =
     " LEAST(b.n, $1::bigint), (b.n > $1::bigint)::int,"
     " CASE WHEN LEAST(b.oldest, p.oldest) IS NULL THEN 0"
     "  ELSE GREATEST((extract(epoch FROM"
-    "   clock_timestamp() - LEAST(b.oldest, p.oldest)) * 1000)::bigint, 1) END "
+    "   clock_timestamp() - LEAST(b.oldest, p.oldest)) * 1000)::bigint, 1) END,"
+    " CASE WHEN b.oldest IS NULL THEN 0"
+    "  ELSE GREATEST((extract(epoch FROM clock_timestamp() - b.oldest)"
+    "   * 1000)::bigint, 1) END "
     "FROM outbox.lane l "
     "CROSS JOIN LATERAL (SELECT l.owner IS NOT NULL"
     " AND COALESCE(l.lease_until > clock_timestamp(), false) AS valid) v "
@@ -75,8 +78,9 @@ static const char deliveries_sql[] =
 static const char subscriptions_sql[] =
     "SELECT s.destination, s.status, count(*),"
     " count(*) FILTER (WHERE h.consecutive_failures > 0),"
-    " COALESCE(GREATEST((extract(epoch FROM clock_timestamp() - min(e.occurred_at))"
-    "  * 1000)::bigint, 1), 0) "
+    " CASE WHEN min(e.occurred_at) IS NULL THEN 0"
+    "  ELSE GREATEST((extract(epoch FROM clock_timestamp() - min(e.occurred_at))"
+    "   * 1000)::bigint, 1) END "
     "FROM outbox.subscription s "
     "LEFT JOIN outbox.subscription_health h ON h.subscription = s.subscription "
     "LEFT JOIN outbox.lane l ON l.destination = s.destination AND l.part = 0 "
@@ -175,6 +179,7 @@ static void fill_lane(struct outbox_lane_status *lane, const PGresult *rows, int
         .backlog = number(rows, i, 7),
         .backlog_capped = number(rows, i, 8) != 0,
         .oldest_pending_ms = number(rows, i, 9),
+        .cursor_lag_ms = number(rows, i, 10),
     };
 }
 

@@ -315,10 +315,15 @@ def test_a_recovery_names_its_mistakes(api, made, body, pointer, code):
 
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
+OLDEST = "postrider_subscription_oldest_pending_age_seconds"
+
+
 def test_metrics_and_status_count_subscriptions(api, db, made, endpoint):
     endpoint.answers["/bad"] = 500
     made(), made("/bad", retry={"schedule_seconds": [3600]})
     off = made("/off")
+    disabled = made("/never")
+    assert api("PATCH", f"{BASE}/{disabled}", {"status": "disabled"}, if_match="*").status == 200
     assert api("PATCH", f"{BASE}/{off}", {"status": "paused"}, if_match="*").status == 200
     publish(db, 3, keys=3)
     metric = api.relay.metric
@@ -326,13 +331,21 @@ def test_metrics_and_status_count_subscriptions(api, db, made, endpoint):
     def sampled() -> bool:
         return (metric("postrider_subscriptions", destination="partners", status="active") == 2
                 and metric("postrider_subscriptions", destination="partners", status="paused") == 1
+                and metric("postrider_subscriptions", destination="partners", status="pending_verification") == 0
                 and metric("postrider_subscriptions_failing", destination="partners") == 1
                 and metric("postrider_subscription_backlog", destination="partners") == 6
-                and 0 < metric("postrider_subscription_oldest_pending_age_seconds", destination="partners") < 60)
+                and 0 < metric(OLDEST, destination="partners", status="active") < 60
+                and 0 < metric(OLDEST, destination="partners", status="paused") < 60
+                and metric(OLDEST, destination="partners", status="disabled") == 0
+                and metric("postrider_cursor_lag_seconds", lane="partners") == 0)
     wait_until(sampled, "a sample has it", timeout=30)
     counts = {s["status"]: s for s in api("GET", "/v1/status").body["subscriptions"]}
     assert (counts["active"]["count"], counts["active"]["failing"], counts["paused"]["count"]) == (2, 1, 1)
-    assert counts["active"]["oldestPendingMs"] > 0
+    assert counts["active"]["oldestPendingMs"] > 0 and counts["disabled"]["oldestPendingMs"] == 0
+    db.run("SELECT outbox.lane_pause('partners', 'me')")
+    wait_until(lambda: db.value("SELECT owner FROM outbox.lane") is None, "the lane stands still")
+    publish(db, 1)
+    wait_until(lambda: metric("postrider_cursor_lag_seconds", lane="partners") > 0, "a lag", timeout=30)
 
 
 # ---- dead letters ---------------------------------------------------------------------------------------------------
