@@ -121,8 +121,13 @@ def test_an_orphaned_prepared_transaction(db, doctor):
                      args=("--dsn", db.dsn, "--slow", "1s"))
 
 
+def claimed(db) -> None:
+    wait_until(lambda: db.value("SELECT count(owner) FROM outbox.lane") == 1, "the lane is claimed")
+
+
 def test_a_lease_held_by_a_stopped_process(db, doctor, relay_of, file):
     relay = relay_of([file])
+    claimed(db)
     relay.signal(signal.SIGSTOP)
     try:
         doctor.waits_for("leases", "file", f":{relay.pid}:", "still connected", "let its lease run out", "stopped or hung",
@@ -136,6 +141,7 @@ def test_a_lease_held_by_a_stopped_process(db, doctor, relay_of, file):
 
 def test_a_lease_left_by_a_killed_process(db, doctor, relay_of, file):
     relay = relay_of([file])
+    claimed(db)
     relay.kill9()
     doctor.waits_for("leases", "file", "let its lease run out", "its connection is gone", args=config(relay))
 
@@ -345,8 +351,17 @@ def test_subscriptions_that_do_not_take_their_deliveries(db, doctor, relay_of, r
     doctor.waits_for("subscriptions", "pending_verification", "/verify", severity="warning", args=args)
     # Deliveries that nobody tries are no second finding.
     db.run("UPDATE outbox.delivery SET state = 'RETRY', cause = 'no_route', next_attempt_at = now() + interval '1 hour'")
-    doctor.waits_for("deliveries", "no_route: 1 events are tried again", args=args)
+    doctor.waits_for("deliveries", "no_route: 1 events are tried again for 1 subscriptions, the first since", args=args)
     assert "SECRET" not in json.dumps(doctor.report(*args))
+
+
+def test_a_subscription_that_takes_less_than_comes(db, doctor, relay_of, ring, receiver):
+    relay = relay_of([partners()], webhooks={"key_ring": ring.path})
+    _, _, receiver.secret = ring.subscribe(db, receiver.url, rate_per_second=0.01, burst=1)
+    publish(db), publish(db, "other")
+    found = doctor.waits_for("subscriptions", "127.0.0.1 takes less than comes", "1 deliveries wait", "/health",
+                             severity="warning", args=(*config(relay), "--slow", "1s"))
+    assert "failed" not in found["text"]
 
 
 def test_a_key_that_is_missing(db, doctor, relay_of, ring):
