@@ -111,7 +111,8 @@ static int replay(struct api_call *call, const char *key, const struct row_set *
 static int read_key(struct api_call *call, struct idempotent *ret,
                     struct rider_error *err)
 {
-    *ret = (struct idempotent){.key = http_request_header(call->req, "Idempotency-Key")};
+    *ret =
+        (struct idempotent){.key = http_request_header(call->req, "Idempotency-Key")};
     if (ret->key == NULL) {
         return 0;
     }

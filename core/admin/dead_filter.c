@@ -82,9 +82,8 @@ int dead_filter_parameters(struct api_call *call, const struct api_parameter *p,
 {
     for (size_t i = 0; i < n; i++) {
         const char *value = buf_text(&p[i].value);
-        const char *why = p[i].value.len == 0
-                              ? NULL
-                              : mistake(keys[i].kind, value, p[i].value.len);
+        const char *why =
+            p[i].value.len == 0 ? NULL : mistake(keys[i].kind, value, p[i].value.len);
 
         if (why != NULL) {
             return api_problem_set(call->problem, "invalid-parameter", "\"%s\": %s",
