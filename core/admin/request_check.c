@@ -68,6 +68,28 @@ struct seen {
     bool host, length, encoding;
 };
 
+/* A proxy may have looked at the other one. */
+static struct request_verdict check_single(const struct http_header *headers, size_t i)
+{
+    static const struct {
+        const char *name, *reason;
+    } single[] = {
+        {"Authorization", "more than one Authorization header"},
+        {"Content-Type", "more than one Content-Type header"},
+        {"Idempotency-Key", "more than one Idempotency-Key header"},
+    };
+
+    for (size_t k = 0; k < sizeof(single) / sizeof(single[0]); k++) {
+        for (size_t j = 0; j < i && strcasecmp(headers[i].name, single[k].name) == 0;
+             j++) {
+            if (strcasecmp(headers[j].name, single[k].name) == 0) {
+                return bad(single[k].reason);
+            }
+        }
+    }
+    return fine;
+}
+
 static struct request_verdict check_once(struct seen *seen, const char *name,
                                          const char *value)
 {
@@ -111,6 +133,9 @@ struct request_verdict request_check_headers(const struct http_header *headers,
         struct request_verdict verdict =
             check_once(&seen, headers[i].name, headers[i].value);
 
+        if (verdict.status == 0) {
+            verdict = check_single(headers, i);
+        }
         if (verdict.status != 0) {
             return verdict;
         }

@@ -25,7 +25,7 @@ struct request_verdict {
 };
 
 /** Header names are tokens and values free of control characters; at most one
- *  Host; at most one Content-Length, only digits; Transfer-Encoding is exactly
+ *  Host, Authorization, Content-Type and Idempotency-Key; at most one Content-Length, only digits; Transfer-Encoding is exactly
  *  "chunked", once, and never beside a Content-Length. RFC 9112 sections 5 and 6. */
 struct request_verdict request_check_headers(const struct http_header *headers,
                                              size_t n);
