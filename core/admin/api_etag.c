@@ -4,8 +4,6 @@
  */
 #include "admin/api_etag.h"
 
-#include "base/parse.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,31 +23,40 @@ void api_etag_set(struct api_call *call, int64_t version)
     http_response_header(call->res, "ETag", tag);
 }
 
+static const char *skip_blanks(const char *text)
+{
+    return text + strspn(text, " \t");
+}
+
+bool api_etag_is_any(const char *list)
+{
+    const char *text = skip_blanks(list);
+
+    return *text == '*' && *skip_blanks(text + 1) == '\0';
+}
+
 bool api_etag_names(const char *list, int64_t version, bool strong)
 {
     char tag[TAG_SIZE];
+    bool found = false;
 
-    if (strong && strstr(list, "W/") != NULL) {
-        return false;
+    if (api_etag_is_any(list)) {
+        return true;
     }
     format(version, tag);
-    return strcmp(list, "*") == 0 || strstr(list, tag) != NULL;
-}
-
-int64_t api_etag_version(const char *tag)
-{
-    char text[24];
-    int64_t version = -1;
-    size_t len = strlen(tag);
-
-    if (strcmp(tag, "*") == 0) {
-        return 0;
+    for (const char *text = list;;) {
+        text += strspn(text, " \t,");
+        if (*text == '\0') {
+            return found;
+        }
+        bool weak = strncmp(text, "W/", 2) == 0;
+        text += weak ? 2 : 0;
+        size_t len = *text == '"' ? strcspn(text + 1, "\"") + 2 : 0;
+        if (len == 0 || text[len - 1] != '"' || strchr(" \t,", text[len]) == NULL) {
+            return false; /* no list of tags */
+        }
+        found = found || (!(weak && strong) && len == strlen(tag) &&
+                          strncmp(text, tag, len) == 0);
+        text += len;
     }
-    if (len < 4 || len > sizeof(text) || strncmp(tag, "\"v", 2) != 0 ||
-        tag[len - 1] != '"') {
-        return -1;
-    }
-    memcpy(text, tag + 2, len - 3);
-    text[len - 3] = '\0';
-    return parse_int(text, &version, NULL) == 0 && version > 0 ? version : -1;
 }

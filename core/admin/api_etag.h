@@ -14,11 +14,11 @@
 /** Adds the header ETag. */
 void api_etag_set(struct api_call *call, int64_t version);
 
-/** Whether a list of tags, or "*", names this version. Where the comparison is `strong`
- *  a list with a weak tag names nothing. */
-bool api_etag_names(const char *list, int64_t version, bool strong);
+/** Whether it is "*", which names every version. */
+bool api_etag_is_any(const char *list);
 
-/** The version of a single tag; 0 for "*"; -1: it can be none. */
-int64_t api_etag_version(const char *tag);
+/** Whether a list of tags, or "*", names this version. Where the comparison is `strong`
+ *  a weak tag names nothing; what is no list of tags never does. */
+bool api_etag_names(const char *list, int64_t version, bool strong);
 
 #endif

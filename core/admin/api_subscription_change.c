@@ -6,10 +6,13 @@
  * was read, so nothing waits for a resolver under a lock.
  */
 #include "admin/api_etag.h"
+#include "admin/api_request.h"
 #include "admin/api_subscriptions.h"
 #include "outbox/subscriptions.h"
 
 #include <string.h>
+
+#define MAX_TRIES 20 /* each of which somebody else has won */
 
 static const char stale[] = "the subscription has changed: read it again";
 
@@ -168,12 +171,24 @@ static int apply_patch(struct api_call *call, struct json_node *patch,
                    : rc;
 }
 
-int api_subscription_patch(struct api_call *call, struct buf *out,
-                           struct rider_error *err)
+/* A refusal for another version than `match` names, or 0. */
+static int check_version(struct api_call *call, const char *match,
+                         const struct row_set *rows)
+{
+    int64_t version = row_set_int(rows, 0, "version");
+
+    if (api_etag_names(match, version, true)) {
+        return 0;
+    }
+    api_etag_set(call, version);
+    return api_problem_set(call->problem, "precondition-failed", "%s", stale);
+}
+
+static int patch_once(struct api_call *call, const char *match, struct buf *out,
+                      struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
-    const char *match = http_request_header(call->req, "If-Match");
     int rc = api_body_read(call, API_MERGE_PATCH, false, &body, err);
 
     if (rc != 0) {
@@ -184,25 +199,54 @@ int api_subscription_patch(struct api_call *call, struct buf *out,
                                "send If-Match with the ETag that you have read");
     }
     rc = subscription_read(call->dsn, call->values[0], &rows, err);
-    if (rc == 0 && !api_etag_names(match, row_set_int(rows, 0, "version"), true)) {
-        api_etag_set(call, row_set_int(rows, 0, "version"));
-        return api_problem_set(call->problem, "precondition-failed", "%s", stale);
+    if (rc == 0) {
+        rc = check_version(call, match, rows);
     }
     return rc == 0 ? apply_patch(call, json_tree_root(body), rows, out, err) : rc;
+}
+
+/* "*" is any version: who sends it is not to be told that there is another one. */
+int api_subscription_patch(struct api_call *call, struct buf *out,
+                           struct rider_error *err)
+{
+    const char *match = http_request_header(call->req, "If-Match");
+    int rc = patch_once(call, match, out, err);
+
+    if (match == NULL || !api_etag_is_any(match)) {
+        return rc;
+    }
+    for (int i = 0; i < MAX_TRIES && rc != 0 && call->problem->code != NULL &&
+                    strcmp(call->problem->code, "precondition-failed") == 0;
+         i++) {
+        *call->problem = (struct api_problem){.code = NULL};
+        rc = patch_once(call, match, out, err);
+    }
+    return rc;
 }
 
 int api_subscription_delete(struct api_call *call, struct buf *out,
                             struct rider_error *err)
 {
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     const char *match = http_request_header(call->req, "If-Match");
-    int64_t version = match == NULL ? 0 : api_etag_version(match);
+    int64_t version = 0; /* any */
     char actor[API_ACTOR_SIZE];
     bool is_stale = false;
+    int rc = api_request_parameters(call->req, NULL, 0, err);
 
     (void)out;
     api_actor(call, actor);
-    int rc =
-        subscription_delete(call->dsn, call->values[0], version, actor, &is_stale, err);
+    if (rc == 0 && match != NULL && !api_etag_is_any(match)) {
+        rc = subscription_read(call->dsn, call->values[0], &rows, err);
+        if (rc == 0) {
+            version = row_set_int(rows, 0, "version");
+            rc = check_version(call, match, rows);
+        }
+    }
+    if (rc == 0) {
+        rc = subscription_delete(call->dsn, call->values[0], version, actor, &is_stale,
+                                 err);
+    }
     if (is_stale) {
         return api_problem_set(call->problem, "precondition-failed", "%s", stale);
     }
