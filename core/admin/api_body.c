@@ -6,6 +6,7 @@
  */
 #include "admin/api_body.h"
 
+#include "admin/api_request.h"
 #include "base/parse.h"
 
 #include <inttypes.h>
@@ -53,14 +54,24 @@ int api_body_read(struct api_call *call, const char *media_type, bool may_be_emp
     bool empty = may_be_empty && req->body_len == 0;
     RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *tree = NULL;
     struct json_fault fault;
+    /* A parameter that is passed over could have been meant to keep a change from being
+     * made. */
+    int rc = api_request_parameters(req, NULL, 0, err);
 
+    if (rc != 0) {
+        return rc;
+    }
+    if (!empty && http_request_header(req, "Content-Encoding") != NULL) {
+        return api_problem_set(call->problem, "unsupported-media-type",
+                               "a body with a Content-Encoding is not read");
+    }
     if (!empty &&
         !is_media_type(http_request_header(req, "Content-Type"), media_type)) {
         return api_problem_set(call->problem, "unsupported-media-type",
                                "Content-Type is not %s", media_type);
     }
-    int rc = json_tree_parse(empty ? "{}" : req->body, empty ? 2 : req->body_len, &tree,
-                             &fault);
+    rc = json_tree_parse(empty ? "{}" : req->body, empty ? 2 : req->body_len, &tree,
+                         &fault);
     if (rc == RIDER_E_CONFIG) {
         return refuse(call, &fault);
     }
@@ -183,7 +194,7 @@ bool api_fields_positive(const struct api_fields *f, const char *name, double mi
     }
     double value = node->kind == JSON_NODE_NUMBER ? strtod(node->text, NULL) : 0;
     if (!isfinite(value) || value < min || value > max) {
-        invalid(f, node, "a number from %g to %g is expected", min, max);
+        invalid(f, node, "a number from %.9g to %.9g is expected", min, max);
         return false;
     }
     *ret = node->text;
@@ -203,6 +214,18 @@ bool api_fields_bool(const struct api_fields *f, const char *name, bool *ret)
     }
     *ret = node->kind == JSON_NODE_TRUE;
     return true;
+}
+
+bool api_fields_dry_run(const struct api_fields *f, const char *name, bool *ret)
+{
+    const struct json_node *node = json_node_member(f->object, name);
+
+    if (node != NULL && node->kind == JSON_NODE_NULL) {
+        (void)find(f, name);
+        invalid(f, node, "true or false is expected");
+        return false;
+    }
+    return api_fields_bool(f, name, ret);
 }
 
 bool api_fields_word(const struct api_fields *f, const char *name,

@@ -19,7 +19,7 @@
 #define API_JSON        "application/json"
 #define API_MERGE_PATCH "application/merge-patch+json"
 
-/** Parses the body. Its Content-Type must be `media_type`, a charset only utf-8; a body
+/** Parses the body of a request that has no query. Its Content-Type must be `media_type`, a charset only utf-8; a body
  *  that `may_be_empty` and is reads as {}. RIDER_E_CONFIG with call->problem set. The
  *  tree must not outlive the request. */
 int api_body_read(struct api_call *call, const char *media_type, bool may_be_empty,
@@ -43,6 +43,9 @@ bool api_fields_int(const struct api_fields *f, const char *name, int64_t min,
 bool api_fields_positive(const struct api_fields *f, const char *name, double min,
                          double max, const char **ret);
 bool api_fields_bool(const struct api_fields *f, const char *name, bool *ret);
+/** The same, but a null is a fault: for what keeps a change from being made, which must
+ *  not be lost on the way. */
+bool api_fields_dry_run(const struct api_fields *f, const char *name, bool *ret);
 /** One of `words`, which ends with NULL. */
 bool api_fields_word(const struct api_fields *f, const char *name,
                      const char *const *words, const char **ret);

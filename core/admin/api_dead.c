@@ -6,6 +6,7 @@
  */
 #include "admin/api_dead.h"
 
+#include "admin/api_page.h"
 #include "admin/api_subscriptions.h"
 #include "admin/dead_filter.h"
 #include "base/json_writer.h"
@@ -50,6 +51,11 @@ static int list(struct api_call *call, const struct api_parameter *parameters,
     jw_object_end(&w);
     if (rc == 0) {
         rc = parse_limit(&parameters[LIMIT].value, &limit, err);
+    }
+    if (rc == 0 && parameters[AFTER].value.len > 0 &&
+        !api_page_is_key(buf_text(&parameters[AFTER].value), "bib")) {
+        rc = api_problem_set(call->problem, "invalid-parameter",
+                             "\"after\" is not a \"next\" that this list has given");
     }
     if (rc == 0) {
         rc = dead_letters_list(call->dsn, buf_text(&filter),
@@ -112,7 +118,7 @@ static int read_change(struct api_call *call, struct json_tree *body, struct cha
     jw_object(&w, NULL);
     dead_filter_read(&f, keys, N_KEYS, &w);
     jw_object_end(&w);
-    (void)api_fields_bool(&f, "dryRun", &c->dry_run);
+    (void)api_fields_dry_run(&f, "dryRun", &c->dry_run);
     if (!c->discard) {
         (void)api_fields_int(&f, "rate", 1, INT32_MAX, &c->per_second);
     }

@@ -9,9 +9,11 @@
  */
 #include "admin/api_deliveries.h"
 
+#include "admin/api_body.h"
 #include "admin/api_idempotent.h"
 #include "admin/api_page.h"
 #include "admin/api_subscriptions.h"
+#include "admin/rfc3339.h"
 #include "base/parse.h"
 #include "outbox/webhook_deliveries.h"
 #include "outbox/webhook_operations.h"
@@ -37,8 +39,20 @@ static int check_word(struct api_call *call, const struct api_parameter *p,
             return 0;
         }
     }
-    return api_problem_set(call->problem, "invalid-parameter",
-                           "\"%s\" knows no such word", p->name);
+    RIDER_CLEANUP(buf_done) struct buf list = buf_make(256);
+    for (size_t i = 0; words[i] != NULL; i++) {
+        buf_printf(&list, "%s%s", i == 0 ? "" : ", ", words[i]);
+    }
+    return api_problem_set(call->problem, "invalid-parameter", "\"%s\" is one of %s",
+                           p->name, buf_text(&list));
+}
+
+static int check_time(struct api_call *call, const struct api_parameter *p)
+{
+    return p->value.len == 0 || rfc3339_is_time(buf_text(&p->value))
+               ? 0
+               : api_problem_set(call->problem, "invalid-parameter",
+                                 "\"%s\" is a time by RFC 3339", p->name);
 }
 
 static int check_uuid(struct api_call *call, const struct api_parameter *p)
@@ -91,6 +105,8 @@ static int with_parameters(struct api_call *call, const char *const *names, size
 
 enum { D_STATUS, D_TYPE, D_EVENT, D_SINCE, D_UNTIL, D_LIMIT, D_CURSOR, N_DELIVERIES };
 
+static const struct api_list deliveries_page = {"deliveries", "b"};
+
 static int answer_deliveries(struct api_call *call, const struct api_parameter *p,
                              struct buf *out, struct rider_error *err)
 {
@@ -108,8 +124,11 @@ static int answer_deliveries(struct api_call *call, const struct api_parameter *
     if (rc == 0) {
         rc = check_uuid(call, &p[D_EVENT]);
     }
+    for (size_t i = D_SINCE; rc == 0 && i <= D_UNTIL; i++) {
+        rc = check_time(call, &p[i]);
+    }
     if (rc == 0) {
-        rc = api_page_read(call, "deliveries", &p[D_LIMIT], &p[D_CURSOR], &page);
+        rc = api_page_read(call, &deliveries_page, &p[D_LIMIT], &p[D_CURSOR], &page);
     }
     if (rc == 0) {
         rc = webhook_deliveries_list(call->dsn, &filter, page.after, page.limit + 1,
@@ -147,6 +166,8 @@ static bool sees_responses(const struct api_call *call)
 
 enum { A_STATUS, A_HTTP, A_ERROR, A_TRIGGER, A_EVENT, A_LIMIT, A_CURSOR, N_ATTEMPTS };
 
+static const struct api_list attempts_page = {"attempts", "b"};
+
 static int answer_attempts(struct api_call *call, const struct api_parameter *p,
                            struct buf *out, struct rider_error *err)
 {
@@ -172,7 +193,7 @@ static int answer_attempts(struct api_call *call, const struct api_parameter *p,
         rc = check_uuid(call, &p[A_EVENT]);
     }
     if (rc == 0) {
-        rc = api_page_read(call, "attempts", &p[A_LIMIT], &p[A_CURSOR], &page);
+        rc = api_page_read(call, &attempts_page, &p[A_LIMIT], &p[A_CURSOR], &page);
     }
     if (rc == 0) {
         rc = webhook_attempts_list(call->dsn, &filter, page.after, page.limit + 1,
@@ -260,9 +281,15 @@ static int redeliver(struct api_call *call, struct outbox_tx *tx, void *arg,
 static int post_redeliver(struct api_call *call, struct buf *out,
                           struct rider_error *err)
 {
+    RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
     struct webhook_delivery_id id;
-    int rc = api_request_parameters(call->req, NULL, 0, err);
+    int rc = api_body_read(call, API_JSON, true, &body, err);
 
+    if (rc == 0) {
+        struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
+        api_fields_finish(&f);
+        rc = api_problem_check(call->problem);
+    }
     if (rc == 0) {
         rc = parse_id(call, &id, err);
     }

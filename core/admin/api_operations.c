@@ -77,7 +77,7 @@ static int read_recovery(struct api_call *call, struct json_tree *body,
     read_from(&f, &r->from);
     read_types(&f, types, &r->event_types);
     (void)api_fields_positive(&f, "rate_per_second", 0.001, MAX_RATE, &r->per_second);
-    (void)api_fields_bool(&f, "dry_run", &r->dry_run);
+    (void)api_fields_dry_run(&f, "dry_run", &r->dry_run);
     api_fields_finish(&f);
     return api_problem_check(call->problem);
 }

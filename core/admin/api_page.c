@@ -2,7 +2,7 @@
 /*
  * api_page.c - lists in pages.
  *
- * Keys are digits and dots, so nothing that a client makes up can be more than a place
+ * Keys are numbers that the database can read, so nothing that a client makes up can be more than a place
  * in the list; and since a cursor must be spelled as it would be written, there is one
  * spelling of each.
  */
@@ -58,28 +58,52 @@ static bool decode(const char *text, char *out, size_t size)
     return true;
 }
 
-void api_cursor_write(const char *list, const char *key, char out[API_CURSOR_SIZE])
+bool api_page_is_key(const char *text, const char *key)
+{
+    for (; *key != '\0'; key++) {
+        size_t len = strspn(text, "0123456789");
+        char number[20];
+        int64_t value = 0;
+
+        if (len == 0 || len >= sizeof(number)) {
+            return false;
+        }
+        memcpy(number, text, len);
+        number[len] = '\0';
+        if (parse_int(number, &value, NULL) != 0 ||
+            (*key == 'i' && value > INT32_MAX) ||
+            text[len] != (key[1] == '\0' ? '\0' : '.')) {
+            return false;
+        }
+        text += len + (text[len] == '.');
+    }
+    return *text == '\0';
+}
+
+void api_cursor_write(const struct api_list *list, const char *key,
+                      char out[API_CURSOR_SIZE])
 {
     char text[API_PAGE_KEY_SIZE + 40];
 
-    (void)snprintf(text, sizeof(text), "1:%.32s:%s", list, key);
+    (void)snprintf(text, sizeof(text), "1:%.32s:%s", list->name, key);
     encode(text, strlen(text), out);
 }
 
-bool api_cursor_read(const char *text, const char *list, char ret[API_PAGE_KEY_SIZE])
+bool api_cursor_read(const char *text, const struct api_list *list,
+                     char ret[API_PAGE_KEY_SIZE])
 {
     char plain[API_PAGE_KEY_SIZE + 40];
     char prefix[40];
     char again[API_CURSOR_SIZE];
 
-    (void)snprintf(prefix, sizeof(prefix), "1:%.32s:", list);
+    (void)snprintf(prefix, sizeof(prefix), "1:%.32s:", list->name);
     if (!decode(text, plain, sizeof(plain)) ||
         strncmp(plain, prefix, strlen(prefix)) != 0) {
         return false;
     }
     const char *key = plain + strlen(prefix);
     size_t len = strlen(key);
-    if (len == 0 || len >= API_PAGE_KEY_SIZE || strspn(key, "0123456789.") != len) {
+    if (len >= API_PAGE_KEY_SIZE || !api_page_is_key(key, list->key)) {
         return false;
     }
     api_cursor_write(list, key, again);
@@ -90,7 +114,7 @@ bool api_cursor_read(const char *text, const char *list, char ret[API_PAGE_KEY_S
     return true;
 }
 
-int api_page_read(struct api_call *call, const char *list,
+int api_page_read(struct api_call *call, const struct api_list *list,
                   const struct api_parameter *limit, const struct api_parameter *cursor,
                   struct api_page *ret)
 {

@@ -22,14 +22,24 @@
 #define API_PAGE_KEY_SIZE 128
 #define API_CURSOR_SIZE   256
 
-struct api_page {
-    const char *list;              /* static: which list it is a page of */
-    int64_t limit;                 /* rows to show; ask for one more */
-    char after[API_PAGE_KEY_SIZE]; /* "": from the start. Digits and dots only */
+/** What is shown in pages. */
+struct api_list {
+    const char *name;
+    const char *key; /* what orders it, numbers with dots between: a letter for each,
+                        'b' for a bigint and 'i' for an int */
 };
 
+struct api_page {
+    const struct api_list *list;   /* static: which list it is a page of */
+    int64_t limit;                 /* rows to show; ask for one more */
+    char after[API_PAGE_KEY_SIZE]; /* "": from the start. A key of the list */
+};
+
+/** Whether the database can read `text` as a key that is made of what `key` says. */
+bool api_page_is_key(const char *text, const char *key);
+
 /** Reads the values of `limit` and `cursor`. RIDER_E_CONFIG with call->problem set. */
-int api_page_read(struct api_call *call, const char *list,
+int api_page_read(struct api_call *call, const struct api_list *list,
                   const struct api_parameter *limit, const struct api_parameter *cursor,
                   struct api_page *ret) RIDER_MUST_CHECK;
 
@@ -44,7 +54,9 @@ void api_page_write(struct api_call *call, const struct api_page *page,
                     struct buf *out);
 
 /** Exposed for tests: the text of a cursor, and back; false: not one of `list`. */
-void api_cursor_write(const char *list, const char *key, char out[API_CURSOR_SIZE]);
-bool api_cursor_read(const char *text, const char *list, char ret[API_PAGE_KEY_SIZE]);
+void api_cursor_write(const struct api_list *list, const char *key,
+                      char out[API_CURSOR_SIZE]);
+bool api_cursor_read(const char *text, const struct api_list *list,
+                     char ret[API_PAGE_KEY_SIZE]);
 
 #endif

@@ -126,11 +126,11 @@ static int take_parameter(const struct http_header *given,
         return rider_fail(err, RIDER_E_CONFIG, "there is no parameter \"%.40s\"",
                           given->name);
     }
-    if (p->value.len > 0) {
-        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is given twice", p->name);
-    }
     if (!decode(given->value, &p->value)) {
-        return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is not proper text", p->name);
+        return rider_fail(err, RIDER_E_CONFIG,
+                          p->value.failed ? "\"%s\" is too long"
+                                          : "\"%s\" is not proper text",
+                          p->name);
     }
     if (p->value.len == 0) {
         return rider_fail(err, RIDER_E_CONFIG, "\"%s\" is empty", p->name);
@@ -138,11 +138,34 @@ static int take_parameter(const struct http_header *given,
     return 0;
 }
 
+/* Whether a parameter before it has the name of number `i`, however it is escaped. */
+static bool is_repeated(const struct http_request *req, size_t i)
+{
+    RIDER_CLEANUP(buf_done) struct buf name = buf_make(512);
+    RIDER_CLEANUP(buf_done) struct buf other = buf_make(512);
+
+    if (!decode(req->query[i].name, &name)) {
+        return false; /* refused for that */
+    }
+    while (i-- > 0) {
+        buf_reset(&other);
+        if (decode(req->query[i].name, &other) &&
+            strcmp(buf_text(&name), buf_text(&other)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int api_request_parameters(const struct http_request *req,
                            struct api_parameter *parameters, size_t n,
                            struct rider_error *err)
 {
     for (size_t i = 0; i < req->n_query; i++) {
+        if (is_repeated(req, i)) {
+            return rider_fail(err, RIDER_E_CONFIG, "\"%.40s\" is given twice",
+                              req->query[i].name);
+        }
         int rc = take_parameter(&req->query[i], parameters, n, err);
         if (rc != 0) {
             return rc;

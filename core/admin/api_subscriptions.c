@@ -358,6 +358,8 @@ static int check_list(struct api_call *call, const struct api_parameter *p)
     return 0;
 }
 
+static const struct api_list subscriptions_page = {"subscriptions", "b"};
+
 static int answer_list(struct api_call *call, const struct api_parameter *p,
                        struct buf *out, struct rider_error *err)
 {
@@ -378,7 +380,7 @@ static int answer_list(struct api_call *call, const struct api_parameter *p,
     int rc = check_list(call, p);
 
     if (rc == 0) {
-        rc = api_page_read(call, "subscriptions", &p[P_LIMIT], &p[P_CURSOR], &page);
+        rc = api_page_read(call, &subscriptions_page, &p[P_LIMIT], &p[P_CURSOR], &page);
     }
     if (rc != 0) {
         return rc;

@@ -26,6 +26,8 @@ static const struct dead_filter_key keys[] = {
 };
 enum { SUBSCRIPTION, N_KEYS = 7, LIMIT = 7, CURSOR = 8, N_NAMES = 9 };
 
+static const struct api_list dead_list = {"dead-letters", "bib"};
+
 static int answer_list(struct api_call *call, const struct api_parameter *p,
                        struct buf *out, struct rider_error *err)
 {
@@ -41,7 +43,7 @@ static int answer_list(struct api_call *call, const struct api_parameter *p,
     int rc = dead_filter_parameters(call, p, keys, N_KEYS, &w);
     jw_object_end(&w);
     if (rc == 0) {
-        rc = api_page_read(call, "dead-letters", &p[LIMIT], &p[CURSOR], &page);
+        rc = api_page_read(call, &dead_list, &p[LIMIT], &p[CURSOR], &page);
     }
     if (rc == 0) {
         rc = webhook_dead_list(call->dsn, buf_text(&filter), page.after, page.limit + 1,
@@ -93,7 +95,7 @@ static int read_redrive(struct api_call *call, struct json_tree *body,
         jw_string(&w, "subscription", "*");
     }
     jw_object_end(&w);
-    (void)api_fields_bool(&f, "dry_run", &r->dry_run);
+    (void)api_fields_dry_run(&f, "dry_run", &r->dry_run);
     (void)api_fields_int(&f, "rate_per_second", 1, 100000, &r->per_second);
     api_fields_finish(&f);
     return api_problem_check(call->problem);

@@ -127,6 +127,16 @@ static bool is_reserved(const char *name)
            strncasecmp(name, "content-", 8) == 0;
 }
 
+static bool is_earlier(const struct json_node *headers, const struct json_node *header)
+{
+    for (const struct json_node *m = headers->first; m != header; m = m->next) {
+        if (strcasecmp(m->key, header->key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_headers(const struct api_fields *f, struct subscription_document *d)
 {
     size_t before = f->problem->n_faults;
@@ -142,6 +152,8 @@ static void read_headers(const struct api_fields *f, struct subscription_documen
                              "a header is a token with a value of visible characters");
         } else if (is_reserved(m->key)) {
             api_fields_fault(f, m, "invalid-header", "this header is not for clients");
+        } else if (is_earlier(d->headers, m)) {
+            api_fields_fault(f, m, "invalid-header", "this header is there already");
         }
     }
     if (f->problem->n_faults > before) {

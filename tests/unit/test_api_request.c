@@ -61,9 +61,30 @@ static void bad_values_are_refused(void **state)
     struct api_parameter p = {"q", buf_make(64)};
     assert_int_equal(read_query("other", "x", &p, 1), RIDER_E_CONFIG);
     assert_int_equal(read_query("q", "x", NULL, 0), RIDER_E_CONFIG);
-    assert_int_equal(read_query("q", "x", &p, 1), 0);
-    assert_int_equal(read_query("q", "x", &p, 1), RIDER_E_CONFIG); /* twice */
     buf_done(&p.value);
+}
+
+static int read_two(const char *first, const char *second)
+{
+    const struct http_header query[] = {{first, "x"}, {second, "y"}};
+    const struct http_request req = {.query = query, .n_query = 2};
+    struct api_parameter p[] = {{"q", buf_make(64)}, {"m[]", buf_make(64)}};
+    struct rider_error err;
+    int rc = api_request_parameters(&req, p, 2, &err);
+
+    buf_done(&p[0].value);
+    buf_done(&p[1].value);
+    return rc;
+}
+
+static void names_come_once(void **state)
+{
+    (void)state;
+    assert_int_equal(read_two("m[a]", "m[b]"), 0);
+    assert_int_equal(read_two("q", "m[q]"), 0);
+    assert_int_equal(read_two("q", "q"), RIDER_E_CONFIG);
+    assert_int_equal(read_two("m[a]", "m[a]"), RIDER_E_CONFIG);
+    assert_int_equal(read_two("m[a]", "m%5B%61%5D"), RIDER_E_CONFIG);
 }
 
 static void a_problem_is_a_document(void **state)
@@ -137,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_decoded),
         cmocka_unit_test(bad_values_are_refused),
+        cmocka_unit_test(names_come_once),
         cmocka_unit_test(a_problem_is_a_document),
         cmocka_unit_test(faults_make_a_problem),
         cmocka_unit_test(maps_are_collected),

@@ -97,27 +97,64 @@ static void other_methods_are_told(void **state)
 
 static void cursors_are_their_own(void **state)
 {
+    static const struct api_list subscriptions = {"subscriptions", "bi"};
+    static const struct api_list deliveries = {"deliveries", "bi"};
+    static const struct api_list s = {"s", "b"};
     char cursor[API_CURSOR_SIZE];
     char key[API_PAGE_KEY_SIZE] = "?";
 
     (void)state;
-    api_cursor_write("subscriptions", "12.345", cursor);
+    api_cursor_write(&subscriptions, "12.345", cursor);
     assert_true(strspn(cursor, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                "0123456789-_") == strlen(cursor));
-    assert_true(api_cursor_read(cursor, "subscriptions", key));
+    assert_true(api_cursor_read(cursor, &subscriptions, key));
     assert_string_equal(key, "12.345");
-    assert_false(api_cursor_read(cursor, "deliveries", key));
+    assert_false(api_cursor_read(cursor, &deliveries, key));
     static const char *const bad[] = {"", "x", "MTpzOg", "MTpz!", "a b"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_false(api_cursor_read(bad[i], "s", key));
+        assert_false(api_cursor_read(bad[i], &s, key));
     }
-    api_cursor_write("s", "1' OR 1=1", cursor);
-    assert_false(api_cursor_read(cursor, "s", key));
-    api_cursor_write("s", "17", cursor); /* 1:s:17 leaves no bits over */
-    assert_true(api_cursor_read(cursor, "s", key));
-    api_cursor_write("s", "1", cursor);
+    api_cursor_write(&s, "1' OR 1=1", cursor);
+    assert_false(api_cursor_read(cursor, &s, key));
+    api_cursor_write(&s, "17", cursor); /* 1:s:17 leaves no bits over */
+    assert_true(api_cursor_read(cursor, &s, key));
+    api_cursor_write(&s, "1", cursor);
     cursor[strlen(cursor) - 1]++; /* the same bytes in another spelling */
-    assert_false(api_cursor_read(cursor, "s", key));
+    assert_false(api_cursor_read(cursor, &s, key));
+}
+
+static void keys_are_numbers_that_fit(void **state)
+{
+    static const char *const good[] = {"1.2.3", "0.0.0",
+                                       "9223372036854775807.2147483647.7"};
+    static const char *const bad[] = {"",
+                                      "1",
+                                      "1.2",
+                                      "1.2.",
+                                      "1.2.3.",
+                                      "1.2.3.4",
+                                      ".1.2.3",
+                                      "1..3",
+                                      "-1.2.3",
+                                      "+1.2.3",
+                                      "1e1.2.3",
+                                      "9223372036854775808.2.3",
+                                      " 1.2.3",
+                                      "1.2.3 ",
+                                      "1,2,3",
+                                      "x",
+                                      "1.2147483648.3",
+                                      "1.2.99999999999999999999999999"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(api_page_is_key(good[i], "bib"));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (api_page_is_key(bad[i], "bib")) {
+            fail_msg("is a key: %s", bad[i]);
+        }
+    }
 }
 
 static void hosts_are_ours(void **state)
@@ -161,6 +198,7 @@ int main(void)
         cmocka_unit_test(others_are_not),
         cmocka_unit_test(other_methods_are_told),
         cmocka_unit_test(cursors_are_their_own),
+        cmocka_unit_test(keys_are_numbers_that_fit),
         cmocka_unit_test(hosts_are_ours),
     };
 
