@@ -14,6 +14,7 @@
 #include "webhooks/base64.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -291,6 +292,12 @@ static bool parse_seconds(const char *text, int64_t *ret)
     return true;
 }
 
+/** Without the overflow that a difference of any two instants could have. */
+static uint64_t seconds_between(int64_t earlier, int64_t later)
+{
+    return (uint64_t)later - (uint64_t)earlier;
+}
+
 static enum rider_signature_status check_time(const char *timestamp, int64_t now,
                                               int64_t tolerance)
 {
@@ -302,10 +309,12 @@ static enum rider_signature_status check_time(const char *timestamp, int64_t now
     if (tolerance < 0) {
         return RIDER_SIGNATURE_OK;
     }
-    if (then < now - tolerance) {
+    if (then < now && seconds_between(then, now) > (uint64_t)tolerance) {
         return RIDER_SIGNATURE_TOO_OLD;
     }
-    return then > now + tolerance ? RIDER_SIGNATURE_TOO_NEW : RIDER_SIGNATURE_OK;
+    return then > now && seconds_between(now, then) > (uint64_t)tolerance
+               ? RIDER_SIGNATURE_TOO_NEW
+               : RIDER_SIGNATURE_OK;
 }
 
 /** Finds the next entry at or after *cursor and moves past it. Entries end at a
@@ -345,17 +354,19 @@ static bool matches(struct rider_signer *signer, const char *header,
     const char *want = symmetric ? "v1," : "v1a,";
     const char *version = NULL, *value = NULL;
     size_t len = 0, raw_len = 0, want_len = symmetric ? MAC_LEN : ED25519_LEN;
+    unsigned left = symmetric ? UINT_MAX : RIDER_SIGNATURE_TRIES;
     unsigned char expected[MAC_LEN] = {0}, raw[ED25519_LEN];
 
     if (symmetric && !mac_of(signer->mac, text, expected)) {
         return false;
     }
-    while (next_entry(&header, &version, &value, &len)) {
+    while (left > 0 && next_entry(&header, &version, &value, &len)) {
         if (strncmp(version, want, strlen(want)) != 0 ||
             !base64_decode(value, len, raw, want_len, &raw_len) ||
             raw_len != want_len) {
             continue;
         }
+        left--;
         found |= symmetric ? CRYPTO_memcmp(raw, expected, MAC_LEN) == 0
                            : ed25519_verify(signer->pkey, text, raw);
     }

@@ -32,6 +32,8 @@ extern "C" {
 #define RIDER_SIGNATURE_SIZE 93u
 /** Seconds, both ways: what every published library uses. */
 #define RIDER_SIGNATURE_TOLERANCE 300
+/** Entries of `v1a` that are tried with a key: each costs a pass over the body. */
+#define RIDER_SIGNATURE_TRIES 16
 /** As tolerance: do not look at the clock. Only for archived requests. */
 #define RIDER_SIGNATURE_ANY_TIME (-1)
 
@@ -114,7 +116,8 @@ struct rider_signed_message {
 
 /** Accepts when one entry was made with one of `keys` and the timestamp is at
  *  most `tolerance` seconds away from `now` (Unix seconds). Entries of unknown
- *  versions are skipped. Comparison takes constant time. Returns
+ *  versions are skipped, and so are those of v1a after RIDER_SIGNATURE_TRIES of
+ *  them. Comparison takes constant time. Returns
  *  RIDER_SIGNATURE_OK or the first reason found, in the order of the enum. */
 enum rider_signature_status rider_signature_verify(
     const struct rider_key *keys, size_t n_keys,

@@ -24,6 +24,10 @@
 #define WRONG     "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define EMPTY_KEY "v1,woH/1mJtZGSMCmpFTxRYbStS24eLLD/oXIYr4PYyZ7g="
 #define WHEN      INT64_C(1614265330)
+#define ED25519_SECRET                                       \
+    "whsk_6Xb/dCcHpPea21PS1N9VY/"                            \
+    "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9l" \
+    "MicMFs6Kvg=="
 
 static struct rider_key key_of(const char *text)
 {
@@ -97,9 +101,7 @@ static void vectors(void **state)
 
 static void ed25519_vector(void **state)
 {
-    struct rider_key secret =
-        key_of("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKI"
-               "Dij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==");
+    struct rider_key secret = key_of(ED25519_SECRET);
     struct rider_key public =
         key_of("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=");
     char out[RIDER_SIGNATURE_SIZE], both[2 * RIDER_SIGNATURE_SIZE];
@@ -268,6 +270,58 @@ static void refuses_missing_headers(void **state)
     assert_int_equal(verify(&message, WHEN), RIDER_SIGNATURE_MISSING_HEADER);
 }
 
+static void tolerance_has_no_edge(void **state)
+{
+    const struct rider_key key = key_of(SECRET);
+    const struct rider_signed_message message = message_of(RIGHT);
+
+    (void)state;
+    assert_int_equal(rider_signature_verify(&key, 1, &message, WHEN, INT64_MAX), 0);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, 0, INT64_MAX), 0);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, -1, INT64_MAX), 0);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, INT64_MAX, INT64_MAX),
+                     0);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, INT64_MAX, 0),
+                     RIDER_SIGNATURE_TOO_OLD);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, INT64_MIN, INT64_MAX),
+                     RIDER_SIGNATURE_TOO_NEW);
+    assert_int_equal(rider_signature_verify(&key, 1, &message, INT64_MIN, 0),
+                     RIDER_SIGNATURE_TOO_NEW);
+}
+
+/** RIDER_SIGNATURE_OK or not, for `right` behind `n` entries like `wrong`. */
+static enum rider_signature_status behind(const struct rider_key *key, int n,
+                                          const char *wrong, const char *right)
+{
+    char header[32768] = "";
+    struct rider_signed_message message = message_of(header);
+    size_t used = 0;
+
+    for (int i = 0; i < n; i++) {
+        used += (size_t)snprintf(header + used, sizeof(header) - used, "%s ", wrong);
+    }
+    (void)snprintf(header + used, sizeof(header) - used, "%s", right);
+    return rider_signature_verify(key, 1, &message, WHEN, 300);
+}
+
+/** Each v1a entry costs a pass over the body, and who sends many need not know a key. */
+static void looks_at_so_many_entries(void **state)
+{
+    const struct rider_key shared = key_of(SECRET), pair = key_of(ED25519_SECRET);
+    char right[RIDER_SIGNATURE_SIZE], wrong[RIDER_SIGNATURE_SIZE];
+
+    (void)state;
+    assert_int_equal(rider_signature_sign(&pair, ID, WHEN, BODY, strlen(BODY), right),
+                     0);
+    assert_int_equal(rider_signature_sign(&pair, ID, WHEN, "other", 5, wrong), 0);
+    assert_int_equal(behind(&pair, RIDER_SIGNATURE_TRIES - 1, wrong, right), 0);
+    assert_int_equal(behind(&pair, RIDER_SIGNATURE_TRIES, wrong, right),
+                     RIDER_SIGNATURE_NO_MATCH);
+    /* Others do not count, nor do those of v1, which cost nothing. */
+    assert_int_equal(behind(&pair, 100, RIGHT, right), 0);
+    assert_int_equal(behind(&shared, 300, wrong, RIGHT), 0);
+}
+
 static void signer_is_reusable(void **state)
 {
     const struct rider_key key = key_of(SECRET);
@@ -306,6 +360,8 @@ int main(void)
         cmocka_unit_test(refuses_signature),
         cmocka_unit_test(refuses_empty_secrets),
         cmocka_unit_test(refuses_missing_headers),
+        cmocka_unit_test(tolerance_has_no_edge),
+        cmocka_unit_test(looks_at_so_many_entries),
         cmocka_unit_test(signer_is_reusable),
     };
 
