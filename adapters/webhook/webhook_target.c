@@ -59,9 +59,16 @@ static const struct {
     /* Metadata and platform services of cloud providers. */
     {"168.63.129.16/32", WEBHOOK_FORBIDDEN},
     {"169.254.169.254/32", WEBHOOK_FORBIDDEN},
+    {"169.254.170.0/24", WEBHOOK_FORBIDDEN},
+    {"169.254.42.42/32", WEBHOOK_FORBIDDEN},
+    {"169.254.0.23/32", WEBHOOK_FORBIDDEN},
     {"192.0.0.192/32", WEBHOOK_FORBIDDEN},
     {"100.100.100.200/32", WEBHOOK_FORBIDDEN},
-    {"fd00:ec2::254/128", WEBHOOK_FORBIDDEN},
+    {"fd00:ec2::/32", WEBHOOK_FORBIDDEN},
+    {"fd20:ce::254/128", WEBHOOK_FORBIDDEN},
+    {"fd00:42::42/128", WEBHOOK_FORBIDDEN},
+    {"fd00:c1::a9fe:a9fe/128", WEBHOOK_FORBIDDEN},
+    {"fd00:a9fe:a9fe::1/128", WEBHOOK_FORBIDDEN},
 };
 
 const char *webhook_judgement_text(enum webhook_judgement judgement)

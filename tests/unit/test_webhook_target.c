@@ -170,6 +170,27 @@ static void exceptions(void **state)
     assert_int_equal(judge(&cgnat, "169.254.1.1", 443), WEBHOOK_ADDRESS_OK);
 }
 
+/** Each of them lies in a block that an operator may have good reason to open. */
+static void metadata_needs_its_own_entry(void **state)
+{
+    static const char *const addresses[] = {
+        "169.254.169.254",    "169.254.170.2",    "169.254.170.23", "169.254.42.42",
+        "169.254.0.23",       "192.0.0.192",      "168.63.129.16",  "100.100.100.200",
+        "fd00:ec2::254",      "fd00:ec2::23",     "fd20:ce::254",   "fd00:42::42",
+        "fd00:c1::a9fe:a9fe", "fd00:a9fe:a9fe::1"};
+    const struct webhook_policy blocks =
+        policy_of("169.254.0.0/16, 192.0.0.0/24, 168.63.0.0/16, 100.64.0.0/10, "
+                  "fd00::/8, fc00::/7, fd00::/16");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        const struct webhook_policy own = policy_of(addresses[i]);
+
+        assert_int_equal(judge(&blocks, addresses[i], 443), WEBHOOK_ADDRESS_FORBIDDEN);
+        assert_int_equal(judge(&own, addresses[i], 443), WEBHOOK_ADDRESS_OK);
+    }
+}
+
 static int judge_own(const char *cidrs, const char *text, const struct webhook_own *own)
 {
     const struct webhook_policy policy = policy_of(cidrs);
@@ -403,6 +424,7 @@ int main(void)
         cmocka_unit_test(refused_ranges),
         cmocka_unit_test(public_addresses),
         cmocka_unit_test(exceptions),
+        cmocka_unit_test(metadata_needs_its_own_entry),
         cmocka_unit_test(own_addresses),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(refused_urls),
