@@ -78,6 +78,18 @@ static const char *bad_characters(const char *url)
     return NULL;
 }
 
+/** Whether the host, in which nothing is encoded any more, is what will be looked up:
+ *  libcurl makes other characters ASCII, digits among them. */
+static bool is_ascii_host(const char *host)
+{
+    for (const char *c = host; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~' || *c == '%') {
+            return false;
+        }
+    }
+    return host[0] != '\0';
+}
+
 static const char *bad_parts(const struct url_parts *parts)
 {
     char *zone = NULL;
@@ -85,7 +97,7 @@ static const char *bad_parts(const struct url_parts *parts)
     if (strcmp(parts->scheme, "https") != 0 && strcmp(parts->scheme, "http") != 0) {
         return "the URL must start with https://";
     }
-    if (parts->host[0] == '\0' || strchr(parts->host, '%') != NULL) {
+    if (!is_ascii_host(parts->host)) {
         return "the URL has no usable host";
     }
     if (curl_url_get(parts->handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK) {
