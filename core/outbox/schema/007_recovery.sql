@@ -146,7 +146,8 @@ RETURN (o).include <> 'failed' AND ((o).kind = 'backfill' OR (o).since IS NOT NU
   OR (o).from_seq IS NOT NULL OR (s).missed_snap IS NOT NULL);
 REVOKE ALL ON FUNCTION outbox.looks_at_log(outbox.subscription, outbox.operation) FROM PUBLIC;
 
--- Whether an event is in the range of an operation, and its subscription takes the type. A recovery that names no range
+-- Whether an event is in the range of an operation, and its subscription takes the type. Where the range begins at a
+-- position, so does the work (first_seq): nothing is asked about what lies before. A recovery that names no range
 -- takes what came since the subscription was disabled: not what came before it began, where the lane was behind.
 CREATE FUNCTION outbox.operation_takes(s outbox.subscription, o outbox.operation, seq bigint, xid xid8, type text,
                                        occurred_at timestamptz) RETURNS boolean
@@ -156,7 +157,6 @@ RETURN CASE WHEN (o).kind = 'backfill' THEN pg_visible_in_snapshot(xid, (s).star
                  OR NOT pg_visible_in_snapshot(xid, (s).missed_snap) AND NOT pg_visible_in_snapshot(xid, (s).start_snap)
                  OR seq >= (s).missed_seq END
   AND ((o).since IS NULL OR occurred_at >= (o).since) AND ((o).until IS NULL OR occurred_at < (o).until)
-  AND ((o).from_seq IS NULL OR seq >= (o).from_seq)
   AND ((o).event_types IS NULL OR type LIKE ANY (outbox.like_any((o).event_types)))
   AND type LIKE ANY ((s).type_patterns);
 REVOKE ALL ON FUNCTION outbox.operation_takes(outbox.subscription, outbox.operation, bigint, xid8, text, timestamptz)
@@ -189,7 +189,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     AND d.seq > o.position AND d.seq <= upto
     AND (d.updated_at <= o.created_at OR d.updated_at > clock_timestamp())
     AND (o.since IS NULL OR e.occurred_at >= o.since) AND (o.until IS NULL OR e.occurred_at < o.until)
-    AND (o.from_seq IS NULL OR d.seq >= o.from_seq)
     AND (o.event_types IS NULL OR e.type LIKE ANY (outbox.like_any(o.event_types)))
 $$;
 REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, outbox.operation, bigint, bigint[],
