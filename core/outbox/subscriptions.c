@@ -68,7 +68,13 @@ static const char list_sql[] = SHOWN
     " r.keep_responses, r.disable_after_s"
 
 /* A lane that expanded an event after start_snap was taken and before the row is
- * committed would not have seen the row, and nobody would ever look there again. */
+ * committed would not have seen the row, and nobody would ever look there again. One
+ * that is made later begins later: what was committed in between would be nobody's. */
+static const char make_lane_sql[] =
+    "INSERT INTO outbox.lane (destination) SELECT $1::json->>'destination' "
+    "WHERE NOT EXISTS (SELECT FROM outbox.lane l"
+    " WHERE l.destination = $1::json->>'destination') ON CONFLICT DO NOTHING";
+
 static const char hold_lane_sql[] =
     "SELECT l.lane FROM outbox.lane l WHERE l.destination = $1::json->>'destination' "
     "ORDER BY l.lane FOR NO KEY UPDATE";
@@ -288,10 +294,18 @@ static int insert_backfill(struct outbox_tx *tx, const char *subscription,
     return outbox_tx_rows(tx, backfill_sql, 4, values, &rows, err);
 }
 
+static int hold_lane(struct outbox_tx *tx, const char *row, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *none = NULL;
+    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *lanes = NULL;
+    int rc = outbox_tx_rows(tx, make_lane_sql, 1, &row, &none, err);
+
+    return rc == 0 ? outbox_tx_rows(tx, hold_lane_sql, 1, &row, &lanes, err) : rc;
+}
+
 int subscription_insert(struct outbox_tx *tx, struct subscription_new *s,
                         struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *lanes = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     bool past_wanted = s->beginning || s->since != NULL || s->from_event != NULL;
     struct past past;
@@ -299,7 +313,7 @@ int subscription_insert(struct outbox_tx *tx, struct subscription_new *s,
     int rc = find_past(tx, s, &past, err);
 
     if (rc == 0) {
-        rc = outbox_tx_rows(tx, hold_lane_sql, 1, &s->row, &lanes, err);
+        rc = hold_lane(tx, s->row, err);
     }
     if (rc != 0) {
         return rc;

@@ -63,6 +63,30 @@ def new_secret(n: int = 32) -> str:
 
 # ---- what is kept ---------------------------------------------------------------------------------------------------
 
+def test_a_subscription_made_before_its_lane_gets_what_comes_after_it(relay_of, tmp_path, ring, db, endpoint):
+    client = ApiClient(tmp_path)
+    answers = []
+    with contextlib.closing(db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("LOCK TABLE outbox.lane IN SHARE MODE")
+        client.relay = relay_of([{**partners(), "start_from": "now"}], start=False, api=client.settings,
+                                webhooks={"key_ring": ring.path})
+        client.relay.start(wait=False)
+        wait_until(lambda: "api.listening" in client.relay.tail(), "the API listens")
+        thread = threading.Thread(target=lambda: answers.append(client("POST", BASE, {"url": endpoint.url()})))
+        thread.start()
+        wait_until(lambda: answers or db.value(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox.lane'::regclass") == 2,
+            "it answers or waits, as the lane does")
+        if answers:
+            db.run("SELECT outbox.publish('order.paid', 'k', '1')")
+        c.commit()
+        thread.join()
+    assert answers[0].status == 201
+    db.run("SELECT outbox.publish('order.paid', 'k', '2')")
+    wait_until(lambda: db.value("SELECT count(*) FROM outbox.delivery")
+               == db.value("SELECT count(*) FROM outbox.event"), "all that came after it is queued")
+
+
 def test_a_new_subscription_shows_its_secret_once(api, endpoint, db, ring):
     answer = api("POST", BASE, {"url": endpoint.url()})
     sub = answer.body
