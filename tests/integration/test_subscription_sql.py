@@ -114,6 +114,20 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_position_kept(lane):
         ("subscription.disable", "relay", "gone_410", True)]
 
 
+def test_those_who_take_nothing_of_it_cut_no_page(lane):
+    """However many have subscribed, a page is as long as what its events lead to allows."""
+    lane.db.run("INSERT INTO outbox.subscription (destination, url, event_types) SELECT %s, 'https://a.example/',"
+                " CASE WHEN i <= 2 THEN '{order.paid}'::text[] ELSE '{other.*}' END FROM generate_series(1, 1000) i",
+                lane.destination)
+    lane.db.run("SELECT outbox.publish('order.paid', i::text, '1') FROM generate_series(1, 300) i")
+    lane.db.run("SELECT outbox.publish('other.made', i::text, '1') FROM generate_series(1, 100) i")
+    page = lane.expand(1000)
+    # 300 for two, and as many as fit of those for 998.
+    assert page[0][1:3] == (349, True) and sum(row[1] for row in page[1:]) == 600 + 49 * 998
+    assert lane.expand(1000)[0][1:3] == (50, True) and lane.expand(1000)[0][1:3] == (1, False)
+    assert lane.db.value("SELECT count(*) FROM outbox.delivery") == 600 + 100 * 998
+
+
 def test_a_page_follows_the_number_of_subscriptions(db):
     """However many subscribe, and whatever they filter by, one page is small enough for the lease."""
     lane = Expander(db)

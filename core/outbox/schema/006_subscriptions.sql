@@ -50,6 +50,8 @@ CREATE TABLE outbox.subscription (
 );
 CREATE UNIQUE INDEX subscription_uid ON outbox.subscription (uid) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_destination ON outbox.subscription (destination) WHERE deleted_at IS NULL;
+CREATE INDEX subscription_filtered ON outbox.subscription (destination)
+  WHERE deleted_at IS NULL AND filter_path IS NOT NULL;
 
 -- sealed: 12 bytes nonce, ciphertext, 16 bytes tag of AES-256-GCM under key `key_number` of the key ring; bound to this
 -- row by its associated data. expires_at NULL: the current one; else it signs besides until then.
@@ -229,26 +231,31 @@ REVOKE ALL ON FUNCTION outbox.like_any(text[]) FROM PUBLIC;
 ALTER TABLE outbox.subscription
   ADD COLUMN type_patterns text[] NOT NULL GENERATED ALWAYS AS (outbox.like_any(event_types)) STORED;
 
--- Makes rows of the events in `seqs` for the subscriptions of a lane that take them: all that queue, or one. Returns
--- how many each got. The caller holds the lane's row. The rows of one key after the first open one are HELD.
-CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], whose text, one bigint DEFAULT NULL,
-                                     operation_of bigint DEFAULT NULL)
+-- Makes rows of the events in `seqs` for the subscriptions of a lane that take them; `left_over`: a rebase has left
+-- them. Returns how many each got. The caller holds the lane's row. The rows of one key after the first open one are
+-- HELD.
+CREATE FUNCTION outbox.expand_events(lane_row outbox.lane, seqs bigint[], left_over boolean)
 RETURNS TABLE (subscription bigint, rows bigint)
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  -- What a filter sees of an event is made once, and only if somebody filters: payloads may be large.
+  -- What a filter sees of an event is made once, and only if somebody filters: payloads may be large. Who takes a type
+  -- is asked once a type, since most events go to few of those that subscribe.
   WITH looked_at AS MATERIALIZED (
     SELECT e.seq, e.type, e.aggregate_type, e.aggregate_id, e.xid,
            CASE WHEN EXISTS (SELECT FROM outbox.subscription f
                              WHERE f.destination = lane_row.destination AND f.deleted_at IS NULL
-                               AND f.filter_path IS NOT NULL AND (one IS NULL OR f.subscription = one)
-                               AND e.type LIKE ANY (f.type_patterns))
+                               AND f.filter_path IS NOT NULL AND e.type LIKE ANY (f.type_patterns))
                 THEN outbox.filter_view(e) END AS view
     FROM outbox.event e
     WHERE e.seq = ANY (seqs)
       AND EXISTS (SELECT FROM unnest(lane_row.route_types, lane_row.route_aggregates) r(type, aggregate)
                   WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)),
+  kinds AS MATERIALIZED (
+    SELECT t.type, ARRAY(SELECT s.subscription FROM outbox.subscription s
+                         WHERE s.destination = lane_row.destination AND s.deleted_at IS NULL AND s.status <> 'disabled'
+                           AND t.type LIKE ANY (s.type_patterns)) AS takers
+    FROM (SELECT DISTINCT e.type FROM looked_at e) t),
   made AS (
-    INSERT INTO outbox.delivery AS d (lane, seq, subscription, aggregate_type, aggregate_id, state, trigger, operation)
+    INSERT INTO outbox.delivery AS d (lane, seq, subscription, aggregate_type, aggregate_id, state)
     SELECT lane_row.lane, m.seq, m.subscription, m.aggregate_type, m.aggregate_id,
            CASE WHEN m.ordering = 'none' THEN 'PENDING'
                 WHEN m.nth > 1 THEN 'HELD'
@@ -256,16 +263,14 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
                              WHERE o.lane = lane_row.lane AND o.subscription = m.subscription
                                AND o.aggregate_type = m.aggregate_type AND o.aggregate_id = m.aggregate_id
                                AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (lane_row.hold_dead OR o.state <> 'DEAD'))
-                THEN 'HELD' ELSE 'PENDING' END,
-           CASE WHEN operation_of IS NULL THEN 'schedule' ELSE 'recover' END, operation_of
+                THEN 'HELD' ELSE 'PENDING' END
     FROM (SELECT e.seq, s.subscription, e.aggregate_type, e.aggregate_id, s.ordering,
                  row_number() OVER (PARTITION BY s.subscription, e.aggregate_type, e.aggregate_id ORDER BY e.seq) AS nth
           FROM looked_at e
-          JOIN outbox.subscription s ON s.destination = lane_row.destination AND s.deleted_at IS NULL
-          WHERE e.type LIKE ANY (s.type_patterns)
-            AND CASE whose WHEN 'queueing' THEN s.status <> 'disabled' AND NOT pg_visible_in_snapshot(e.xid, s.start_snap)
-                           WHEN 'rebased' THEN s.status <> 'disabled' AND e.seq >= s.left_seq
-                           ELSE s.subscription = one END
+          JOIN kinds k ON k.type = e.type
+          CROSS JOIN LATERAL unnest(k.takers) t(subscription)
+          JOIN outbox.subscription s ON s.subscription = t.subscription
+          WHERE CASE WHEN left_over THEN e.seq >= s.left_seq ELSE NOT pg_visible_in_snapshot(e.xid, s.start_snap) END
             AND (s.filter_path IS NULL OR outbox.filter_takes(s.filter_path, e.view))
             AND (SELECT true FROM outbox.delivery x
                  WHERE x.lane = lane_row.lane AND x.seq = e.seq AND x.subscription = s.subscription) IS NULL) m
@@ -273,7 +278,24 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     RETURNING d.subscription)
   SELECT m.subscription, count(*) FROM made m GROUP BY m.subscription
 $$;
-REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], text, bigint, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], boolean) FROM PUBLIC;
+
+-- The first of these events, as many as make 50,000 rows at most, or one: whoever subscribes to everything at once, the
+-- lease waits for it. By their types alone: a filter that refuses takes its time, too.
+CREATE FUNCTION outbox.expansion_page(destination text, seqs bigint[]) RETURNS bigint[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH page AS MATERIALIZED (SELECT e.seq, e.type FROM outbox.event e WHERE e.seq = ANY (seqs)),
+  kinds AS MATERIALIZED (
+    SELECT t.type, (SELECT count(*) FROM outbox.subscription s
+                    WHERE s.destination = expansion_page.destination AND s.deleted_at IS NULL AND s.status <> 'disabled'
+                      AND t.type LIKE ANY (s.type_patterns)) AS takers
+    FROM (SELECT DISTINCT p.type FROM page p) t)
+  SELECT array_agg(x.seq ORDER BY x.seq)
+  FROM (SELECT p.seq, row_number() OVER (ORDER BY p.seq) AS nth, sum(k.takers) OVER (ORDER BY p.seq) AS total
+        FROM page p JOIN kinds k ON k.type = p.type) x
+  WHERE x.total <= 50000 OR x.nth = 1
+$$;
+REVOKE ALL ON FUNCTION outbox.expansion_page(text, bigint[]) FROM PUBLIC;
 
 -- ---- what the relay calls -----------------------------------------------------------------------------------------
 
@@ -289,17 +311,13 @@ DECLARE
   l    outbox.lane%ROWTYPE;
   here pg_snapshot;
   seqs bigint[];
+  n    int;
   left_over boolean;
   full_page boolean;
 BEGIN
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = expand.lane AND x.token = expand.token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN;
-  END IF;
-  -- However many have subscribed, a page makes 50,000 rows at most, unless it is one event: the lease waits for it.
-  IF page > 1 THEN
-    SELECT LEAST(page, GREATEST(1, 50000 / GREATEST(1, count(*)))) INTO page FROM outbox.subscription s
-    WHERE s.destination = l.destination AND s.deleted_at IS NULL AND s.status <> 'disabled';
   END IF;
   SELECT array_agg(t.seq ORDER BY t.seq) INTO seqs
   FROM (SELECT d.seq FROM outbox.delivery d WHERE d.lane = l.lane AND d.subscription = 0 AND d.state = 'PENDING'
@@ -322,19 +340,24 @@ BEGIN
             AND pg_visible_in_snapshot(e.xid, l.win)
           ORDER BY e.seq LIMIT page) t;
   END IF;
-  full_page := left_over OR page > 0 AND COALESCE(cardinality(seqs), 0) >= page;
+  n := COALESCE(cardinality(seqs), 0);
+  IF n > 1 THEN
+    seqs := outbox.expansion_page(l.destination, seqs);
+  END IF;
+  full_page := left_over OR page > 0 AND (n >= page OR cardinality(seqs) < n);
+  n := COALESCE(cardinality(seqs), 0);
   IF left_over THEN
     UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
     WHERE d.lane = l.lane AND d.subscription = 0 AND d.seq = ANY (seqs);
   ELSIF full_page THEN
-    UPDATE outbox.lane x SET win = here, win_seq = seqs[page], sent_seq = seqs[page] WHERE x.lane = l.lane;
+    UPDATE outbox.lane x SET win = here, win_seq = seqs[n], sent_seq = seqs[n] WHERE x.lane = l.lane;
   ELSIF page > 0 AND (seqs IS NOT NULL OR l.win IS NOT NULL) THEN
     UPDATE outbox.lane x SET snap = here, win = NULL, win_seq = 0, sent_seq = 0 WHERE x.lane = l.lane;
   END IF;
-  RETURN QUERY SELECT 0::bigint, COALESCE(cardinality(seqs), 0)::bigint, full_page, l.state <> 'ACTIVE';
+  RETURN QUERY SELECT 0::bigint, n::bigint, full_page, l.state <> 'ACTIVE';
   IF seqs IS NOT NULL THEN
     RETURN QUERY SELECT m.subscription, m.rows, false, false
-                 FROM outbox.expand_events(l, seqs, CASE WHEN left_over THEN 'rebased' ELSE 'queueing' END) m;
+                 FROM outbox.expand_events(l, seqs, left_over) m;
   END IF;
   -- Last, so that the lease is whole when this commits.
   IF renew OR seqs IS NOT NULL THEN

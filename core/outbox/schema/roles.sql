@@ -40,7 +40,7 @@ DECLARE
     ['outbox_relay', 'SELECT, INSERT ON outbox.attempt'],
     ['outbox_relay', 'EXECUTE ON FUNCTION outbox.uuid_v7(), outbox.like_any(text[]), outbox.filter_view(outbox.event),'
                      ' outbox.filter_takes(jsonpath, jsonb), outbox.filter_takes(jsonpath, outbox.event),'
-                     ' outbox.expand_events(outbox.lane, bigint[], text, bigint, bigint),'
+                     ' outbox.expand_events(outbox.lane, bigint[], boolean), outbox.expansion_page(text, bigint[]),'
                      ' outbox.expand(int, bigint, bigint, int, boolean, text, text),'
                      ' outbox.tidy_subscriptions(int, bigint, boolean, text[], text[]),'
                      ' outbox.end_deliveries(int, bigint, json, json),'
