@@ -75,19 +75,11 @@ static const char *bad_characters(const char *url)
         authority[3] == '/' || authority[3] == '\0') {
         return "the URL must look like https://host/path";
     }
-    return NULL;
-}
-
-/** Whether the host, in which nothing is encoded any more, is what will be looked up:
- *  libcurl makes other characters ASCII, digits among them. */
-static bool is_ascii_host(const char *host)
-{
-    for (const char *c = host; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~' || *c == '%') {
-            return false;
-        }
-    }
-    return host[0] != '\0';
+    /* It is decoded after numbers have been recognized: %35 would be a name here and
+     * 0.0.0.5 to a resolver. */
+    return memchr(authority, '%', strcspn(authority + 3, "/?") + 3) != NULL
+               ? "the URL has percent-encoding in its host"
+               : NULL;
 }
 
 static const char *bad_parts(const struct url_parts *parts)
@@ -97,7 +89,7 @@ static const char *bad_parts(const struct url_parts *parts)
     if (strcmp(parts->scheme, "https") != 0 && strcmp(parts->scheme, "http") != 0) {
         return "the URL must start with https://";
     }
-    if (!is_ascii_host(parts->host)) {
+    if (parts->host[0] == '\0' || strchr(parts->host, '%') != NULL) {
         return "the URL has no usable host";
     }
     if (curl_url_get(parts->handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK) {

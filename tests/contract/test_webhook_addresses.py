@@ -149,10 +149,11 @@ def test_the_environment_cannot_lead_past_an_explicit_proxy(receiver, variable, 
             assert proxy.asked == [f"{host}:{receiver.port}"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2", "0x7f.2", "%31%32%37.0.0.2", "%EF%BC%91%EF%BC%92%EF%BC%97.0.0.2"])
+@pytest.mark.parametrize("host", ["127.0.0.2", "0x7f.2", "2130706434", "%32130706434", "0%787f.2",
+                                  "%31%32%37.0.0.2", "%EF%BC%91%EF%BC%92%EF%BC%97.0.0.2"])
 def test_behind_a_proxy_an_address_in_the_url_is_judged(host):
-    """The proxy is given names only to resolve; 127.0.0.2 is not one of the allowed. The last is 127 in
-    full-width digits, which are a name until they are made ASCII."""
+    """The proxy is given names only to resolve; 127.0.0.2 is not one of the allowed. Encoded, it
+    looks like a name to a check, and is a number to whoever resolves it; the last is in full-width digits."""
     with FaultProxy() as proxy:
         run = drive("webhook", target(f"http://{host}:9/ok", {"proxy": proxy.url, "target.check": "1"}))
         assert (run.only["outcome"], run.only["cause"]) == ("unroutable", "blocked_address")

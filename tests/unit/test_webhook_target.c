@@ -320,6 +320,7 @@ static void refused_urls(void **state)
         "https://ex%7fample.com/", "https://m%c3%bcller.example/",
         /* Full-width digits, which IDN makes 127. */
         "https://%ef%bc%91%ef%bc%92%ef%bc%97.0.0.1/", "https://%31%32%37.0.0.1/",
+        "https://%32130706433/", "https://0%787f.1", "https://%35?x",
         "https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/",
         "https://0177.0.0.1/", "https://127.1/", "https://0/", "https://[::1]/",
         "https://[::ffff:7f00:1]/", "https://[::ffff:169.254.169.254]/",
