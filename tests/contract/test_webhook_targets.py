@@ -203,6 +203,21 @@ def test_a_subscription_may_have_its_own_certificate(folder):
             assert one["outcome"] == "unavailable" and not receiver.requests[1:]
 
 
+@pytest.mark.parametrize("names, host, fine", [
+    ("IP:127.0.0.1", "127.0.0.1", True), ("DNS:localhost", "localhost", True), ("IP:127.0.0.2", "127.0.0.1", False),
+    ("DNS:127.0.0.1", "127.0.0.1", False), ("DNS:*.0.0.1", "127.0.0.1", False), ("IP:127.0.0.1", "localhost", False),
+    ("DNS:*", "localhost", False), ("DNS:localhost.example", "localhost", False), ("IP:::1", "[::1]", True),
+    ("DNS:::1", "[::1]", False)])
+def test_a_certificate_is_for_the_host_that_was_asked_for(folder, names, host, fine):
+    """An address has to be there as an address: a name that looks like one is not one."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*folder["red"].issue("other", names))
+    with FaultReceiver(tls=context, host=host.strip("[]")) as receiver:
+        run = drive("webhook", target(f"https://{host}:{receiver.port}/ok", {
+            "allow_cidrs": "127.0.0.1,::1", "ca_file": folder["red"].ca}))
+        assert (run.only["cause"], len(receiver.requests)) == (("none", 1) if fine else ("tls", 0))
+
+
 def test_the_systems_authorities_come_back(folder):
     """One handle serves a subscription with an authority of its own, then one without."""
     with tls_server(folder["red"]) as receiver:
