@@ -312,14 +312,20 @@ def test_swapped_secrets_do_not_open(stage):
 
 
 def test_secrets_are_nowhere(stage, tmp_path):
-    """Not in logs, metrics, arguments, the environment of the process, errors or a dump."""
-    for name in ("ok", "bad"):
+    """Not in logs, metrics, arguments, the environment of the process, errors or a dump. The query of a URL may be one:
+    of these places it is in the dump only."""
+    for name in ("ok?key=QU3RY", "bad?key=QU3RY", "down?key=QU3RY", "odd?key=QU3RY"):
         stage.subscribe(name)
-    stage.endpoints.endpoint("bad").status = 500
+    stage.endpoints.endpoint("bad?key=QU3RY").status = 500
+    stage.db.run("UPDATE outbox.subscription SET url = replace(url, %s, ':1/') WHERE url LIKE '%%down%%'",
+                 f":{stage.endpoints.port}/")
+    stage.db.run("UPDATE outbox.subscription SET url = replace(url, 'http:', 'ftp:') WHERE url LIKE '%odd%'")
     relay = stage.relay()
     stage.publish(5)
-    stage.wait_delivered(5, ["ok"])
+    stage.wait_delivered(5, ["ok?key=QU3RY"])
     wait_until(lambda: stage.db.value("SELECT count(*) FROM outbox.attempt WHERE outcome = 'retry'") > 3, "some fail")
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM outbox.subscription_health WHERE last_cause IN"
+                                      " ('unreachable', 'blocked_address')") == 2, "two cannot be reached")
     places = {"log": relay.log(), "metrics": relay.metrics()}
     for name in ("cmdline", "environ"):
         with open(f"/proc/{relay.pid}/{name}", "rb") as f:
@@ -328,7 +334,10 @@ def test_secrets_are_nowhere(stage, tmp_path):
     secrets = [s for e in stage.endpoints.endpoints.values() for s in e.secrets]
     with open(stage.ring.path, encoding="ascii") as f:
         secrets += [line.split()[1] for line in f]
+    places["attempts"] = str(stage.db.run("SELECT error, category, remote FROM outbox.attempt"))
+    places["health"] = str(stage.db.run("SELECT * FROM outbox.subscription_health"))
     for place, text in places.items():
+        assert place == "dump" or "QU3RY" not in text, place
         for secret in secrets:
             assert secret.removeprefix("whsec_") not in text, place
     assert "outbox.subscription_secret" in places["dump"] and "whsec_" not in places["dump"]
@@ -375,3 +384,29 @@ def relay_of_own(own_postgres, migrate, postrider, tmp_path):
             stack.callback(r.__exit__)
             return r.start() if start else r
         yield db, make
+
+
+def test_a_reload_that_forbids_an_address_ends_its_connection(stage):
+    """A connection was kept while the address was allowed: it is not used once it is not."""
+    stage.subscribe("s")
+    relay = stage.relay()
+    stage.publish(20, keys=1)
+    stage.wait_delivered(20)
+    assert stage.db.value("SELECT count(*) FROM outbox.attempt WHERE reused") > 0
+    options = relay.config["destinations"][0]["options"]
+
+    def reload(cidrs: str) -> None:
+        generation = relay.metric("postrider_config_generation")
+        options["allow_cidrs"] = cidrs
+        relay.write_config()
+        relay.hup()
+        wait_until(lambda: relay.metric("postrider_config_generation") == generation + 1, "reloaded")
+
+    reload("10.0.0.0/8")
+    stage.publish(1)
+    wait_until(lambda: stage.db.value("SELECT last_cause FROM outbox.subscription_health") == "blocked_address",
+               "it is refused")
+    assert len(stage.endpoints.of("s")) == 20
+    assert stage.db.value("SELECT sum(requests) FROM outbox.attempt WHERE category = 'blocked_address'") == 0
+    reload(ALLOWED["allow_cidrs"])
+    stage.wait_delivered(21)
