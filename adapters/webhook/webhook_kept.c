@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * webhook_kept.c - sockets by their local port.
+ * webhook_kept.c - sockets by the ends of their connections.
  *
- * libcurl tells the ports of a connection, not its socket. Sockets are not taken out
- * when they are closed; whether a number still stands for the port is asked at each use.
+ * libcurl tells the ends of a connection, not its socket. A local port alone is not
+ * enough: the kernel gives one to several connections with different peers. Sockets
+ * are not taken out when they are closed, and a newer connection may take the slot of
+ * an older one; whether a number still stands for the connection is asked at each use.
  */
 #include "webhook/webhook_kept.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define PORTS 65536
+#define SLOTS 65536u
 
 struct webhook_kept {
-    int fds[PORTS]; /* 0: none, which is never a socket of libcurl's */
+    int fds[SLOTS]; /* 0: none, which is never a socket of libcurl's */
 };
 
 struct webhook_kept *webhook_kept_create(void)
@@ -29,39 +33,70 @@ void webhook_kept_destroy(struct webhook_kept *kept)
     free(kept);
 }
 
-static bool is_bound_to(int fd, int port)
+/** FNV-1a, folded to the number of slots. */
+static size_t slot_of(const struct webhook_ends *ends)
 {
-    struct sockaddr_storage storage;
+    const int ports[] = {ends->peer_port, ends->local_port};
+    uint32_t hash = 2166136261u;
+
+    for (const char *c = ends->peer_ip; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    }
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        hash = (hash ^ (unsigned)(ports[i] & 0xff)) * 16777619u;
+        hash = (hash ^ (unsigned)(ports[i] >> 8)) * 16777619u;
+    }
+    return (hash ^ hash >> 16) % SLOTS;
+}
+
+typedef int name_fn(int fd, struct sockaddr *address, socklen_t *len);
+
+/** The port that `name` tells of, and the address as text; -1: none. */
+static int end_of(int fd, name_fn *name, char ip[INET6_ADDRSTRLEN])
+{
+    struct sockaddr_storage storage = {0};
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
     socklen_t len = sizeof(storage);
 
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0) {
-        return false;
+    if (name(fd, (struct sockaddr *)&storage, &len) != 0) {
+        return -1;
     }
     if (storage.ss_family == AF_INET) {
         memcpy(&in, &storage, sizeof(in));
-        return ntohs(in.sin_port) == port;
+        (void)inet_ntop(AF_INET, &in.sin_addr, ip, INET6_ADDRSTRLEN);
+        return ntohs(in.sin_port);
     }
     memcpy(&in6, &storage, sizeof(in6));
-    return storage.ss_family == AF_INET6 && ntohs(in6.sin6_port) == port;
+    (void)inet_ntop(AF_INET6, &in6.sin6_addr, ip, INET6_ADDRSTRLEN);
+    return storage.ss_family == AF_INET6 ? ntohs(in6.sin6_port) : -1;
+}
+
+static bool has_ends(int fd, const struct webhook_ends *ends)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+
+    return end_of(fd, getsockname, ip) == ends->local_port &&
+           end_of(fd, getpeername, ip) == ends->peer_port &&
+           strcmp(ip, ends->peer_ip) == 0;
 }
 
 void webhook_kept_add(struct webhook_kept *kept, const int *fds, size_t n,
-                      int local_port)
+                      const struct webhook_ends *ends)
 {
-    for (size_t i = 0; i < n && local_port > 0 && local_port < PORTS; i++) {
-        if (is_bound_to(fds[i], local_port)) {
-            kept->fds[local_port] = fds[i];
+    for (size_t i = 0; i < n; i++) {
+        if (has_ends(fds[i], ends)) {
+            kept->fds[slot_of(ends)] = fds[i];
         }
     }
 }
 
-bool webhook_kept_has_input(const struct webhook_kept *kept, int local_port)
+bool webhook_kept_is_clean(const struct webhook_kept *kept,
+                           const struct webhook_ends *ends)
 {
-    int fd = local_port > 0 && local_port < PORTS ? kept->fds[local_port] : 0;
+    int fd = kept->fds[slot_of(ends)];
     char byte = 0;
 
-    return fd > 0 && is_bound_to(fd, local_port) &&
-           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return fd > 0 && has_ends(fd, ends) &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

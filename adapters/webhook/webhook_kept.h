@@ -15,17 +15,24 @@
 
 struct webhook_kept;
 
+/** What tells a connection of this host from every other that is open. */
+struct webhook_ends {
+    const char *peer_ip; /* as inet_ntop() writes it */
+    int peer_port, local_port;
+};
+
 /** NULL: out of memory. */
 struct webhook_kept *webhook_kept_create(void);
 void webhook_kept_destroy(struct webhook_kept *kept);
 
-/** Remembers which of `fds` is bound to `local_port`; those closed meanwhile are
+/** Remembers which of `fds` is the connection; others, and those closed meanwhile, are
  *  passed over. */
 void webhook_kept_add(struct webhook_kept *kept, const int *fds, size_t n,
-                      int local_port);
+                      const struct webhook_ends *ends);
 
-/** Whether the connection from `local_port` has something to read. False as well if
- *  its socket is not known. */
-bool webhook_kept_has_input(const struct webhook_kept *kept, int local_port);
+/** Whether the connection is open and has nothing to read. False as well if its socket
+ *  is not known, which is rare. */
+bool webhook_kept_is_clean(const struct webhook_kept *kept,
+                           const struct webhook_ends *ends);
 
 #endif

@@ -104,21 +104,23 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 }
 
 /** Whether the connection may be used: new ones always, kept ones if nothing waits. */
-static bool is_clean(const struct webhook_transfer *transfer, int local_port)
+static bool is_clean(const struct webhook_transfer *transfer,
+                     const struct webhook_ends *ends)
 {
     size_t n = transfer->opened < WEBHOOK_TRANSFER_SOCKETS ? transfer->opened
                                                            : WEBHOOK_TRANSFER_SOCKETS;
 
     if (n == 0) {
-        return !webhook_kept_has_input(transfer->kept, local_port);
+        return webhook_kept_is_clean(transfer->kept, ends);
     }
-    webhook_kept_add(transfer->kept, transfer->sockets, n, local_port);
+    webhook_kept_add(transfer->kept, transfer->sockets, n, ends);
     return true;
 }
 
 static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port,
                           int local_port)
 {
+    const struct webhook_ends ends = {peer_ip, peer_port, local_port};
     struct webhook_transfer *transfer = arg;
     enum webhook_judgement judgement =
         webhook_guard_recheck(transfer->guard, peer_ip, peer_port);
@@ -134,7 +136,7 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
     if (transfer->requests == REQUESTS_MAX) {
         return CURL_PREREQFUNC_ABORT;
     }
-    if (!is_clean(transfer, local_port)) {
+    if (!is_clean(transfer, &ends)) {
         transfer->unclean = true;
         return CURL_PREREQFUNC_ABORT;
     }

@@ -40,7 +40,7 @@ struct webhook_transfer {
     enum webhook_judgement judgement;      /* of the last refusal */
     bool answered, cut, starved;
     bool stopped; /* the guard refused an open connection */
-    bool unclean; /* the kept connection had input; nothing was sent on it */
+    bool unclean; /* the kept connection may not be used; nothing was sent on it */
     bool own_tls; /* the handle carries files of a subscription */
     char retry_after[64];
     const char *default_ca, *default_ca_path; /* libcurl's */
