@@ -234,7 +234,8 @@ static void fail(struct api_call *call, const struct rider_error *err)
         (void)api_problem_set(call->problem, "bad-request", "%s", err->text);
     } else if (err->code == RIDER_E_NOT_FOUND) {
         (void)api_problem_set(call->problem, "not-found", "%s", err->text);
-    } else if (err->code == RIDER_E_DB_LOST || err->code == RIDER_E_SCHEMA) {
+    } else if (err->code == RIDER_E_DB_LOST || err->code == RIDER_E_SCHEMA ||
+               err->code == RIDER_E_TIMEOUT) {
         http_response_header(call->res, "Retry-After", "5");
         (void)api_problem_set(call->problem, "unavailable",
                               "the database cannot answer now");

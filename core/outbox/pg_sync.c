@@ -109,20 +109,30 @@ int pg_sync_open(const char *dsn, const char *application, PGconn **ret,
     return 0;
 }
 
+/* The first code that `sqlstate` begins with. */
 static enum rider_code code_of(const char *sqlstate)
 {
-    static const char *const missing[] = {"3F000", "42P01", "42883", "42703"};
+    static const struct {
+        const char *begin;
+        enum rider_code code;
+    } codes[] = {
+        {"42501", RIDER_E_PERMISSION},
+        {"3F000", RIDER_E_SCHEMA},
+        {"42P01", RIDER_E_SCHEMA},
+        {"42883", RIDER_E_SCHEMA},
+        {"42703", RIDER_E_SCHEMA},
+        {"22", RIDER_E_CONFIG},
+        {"23", RIDER_E_CONFIG},
+        {"40", RIDER_E_TIMEOUT},    /* a deadlock, or two at once */
+        {"53", RIDER_E_TIMEOUT},    /* out of something */
+        {"55P03", RIDER_E_TIMEOUT}, /* lock_timeout */
+        {"57014", RIDER_E_TIMEOUT}, /* statement_timeout */
+    };
 
-    if (strcmp(sqlstate, "42501") == 0) {
-        return RIDER_E_PERMISSION;
-    }
-    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
-        if (strcmp(sqlstate, missing[i]) == 0) {
-            return RIDER_E_SCHEMA;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strncmp(sqlstate, codes[i].begin, strlen(codes[i].begin)) == 0) {
+            return codes[i].code;
         }
-    }
-    if (strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0) {
-        return RIDER_E_CONFIG;
     }
     return RIDER_E_DB;
 }

@@ -50,7 +50,8 @@ int pg_sync_query_binary(PGconn *conn, const char *sql, int n,
 
 /** Fills `err` from a failed result: RIDER_E_DB_LOST, _PERMISSION (42501),
  *  _SCHEMA (schema, table or function missing), _CONFIG (22xxx and 23xxx: a value
- *  that the server refuses) or _DB. */
+ *  that the server refuses), _TIMEOUT (a limit of time, a deadlock, a lack of
+ *  resources: it may work next time) or _DB. */
 int pg_sync_fail(const PGconn *conn, const PGresult *result, struct rider_error *err);
 
 RIDER_DEFINE_PTR_CLEANUP(PGconn, PQfinish);
