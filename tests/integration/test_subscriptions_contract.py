@@ -145,6 +145,7 @@ def deletions(api, one: str) -> None:
     path = f"{BASE}/{one}"
     assert api("DELETE", path, who=None).status == 401
     assert api("DELETE", path, who="hooks-reader").status == 403
+    assert api("DELETE", path + "?x=1").status == 400
     assert api("DELETE", path, if_match='"v999"').status == 412
     assert api("DELETE", path).status == 204
     assert api("DELETE", path).status == 404

@@ -40,7 +40,8 @@ class DeliveryCalls:
                 f"/webhooks/operations/{self.operation}", "/webhooks/dead-letters", "/webhooks/event-types"]
 
     def changes(self) -> list[tuple[str, str, object]]:
-        return [("POST", f"{BASE}/{self.sub}/recover", {}), ("POST", f"/webhooks/deliveries/{self.delivery}/redeliver", None),
+        return [("POST", f"{BASE}/{self.sub}/recover", {}),
+                ("POST", f"/webhooks/deliveries/{self.delivery}/redeliver", {}),
                 ("DELETE", f"/webhooks/operations/{self.operation}", None),
                 ("POST", "/webhooks/dead-letters/redrive", {"filter": {"cause": "too_large"}}),
                 ("PUT", "/webhooks/event-types", {"data": [{"type": "calls.made"}]})]
