@@ -3,12 +3,13 @@
 
 import base64
 import contextlib
+import random
 import threading
 import time
 
 import pytest
 
-from harness.api import ApiClient, Endpoint, partners
+from harness.api import Answer, ApiClient, Endpoint, partners
 from harness.secrets import KeyRing
 
 BASE = "/webhooks/subscriptions"
@@ -174,3 +175,67 @@ def test_a_database_that_is_locked_is_unavailable(api, db, sub, method, tail, bo
         assert time.monotonic() - begin < 20
         migration.rollback()
     assert api(method, sub + tail, body, if_match="*", idempotency_key="k").status == 200
+
+
+# ---- all of it at once ----------------------------------------------------------------------------------------------
+
+class Clients:
+    """Threads that do whatever the API offers, to the same few subscriptions, and note what is odd."""
+
+    def __init__(self, api, endpoint):
+        self.api, self.endpoint = api, endpoint
+        self.subs: list[str] = []
+        self.odd: list[tuple] = []
+        self.seen: set[int] = set()
+
+    def _step(self, r: random.Random) -> tuple[str, Answer]:
+        sub = r.choice(self.subs or [""])
+        key = r.choice(["a", "b", str(r.random())])
+        changes = [{"status": s} for s in ("active", "paused", "disabled")]
+        changes += [{"ordering": "key"}, {"ordering": "none"}, {"uid": f"u{r.randint(1, 5)}"}, {"filter": None}]
+        calls = [
+            ("PATCH", sub, r.choice(changes), {"if_match": "*"}), ("DELETE", sub, None, {}),
+            ("POST", sub + "/secret/rotate", {"overlap_seconds": r.choice([0, 60])}, {"idempotency_key": key}),
+            ("POST", sub + "/test", {}, {"idempotency_key": key}), ("POST", sub + "/verify", {}, {}),
+            ("POST", sub + "/recover", {"include": r.choice(["all", "failed"])}, {}),
+            ("POST", "/webhooks/dead-letters/redrive", {"filter": {"subscription": "*"}}, {}),
+            ("POST", "/v1/dead:" + r.choice(["replay", "discard"]), {"filter": {"destination": "partners"}}, {}),
+            ("GET", sub + r.choice(["", "/deliveries", "/attempts", "/health"]), None, {}), ("GET", BASE, None, {})]
+        if not self.subs or r.random() < 0.2:
+            body = {"url": self.endpoint.url(r.choice(["/hook", "/bad", "/down"])), "retry": {"schedule_seconds": [0]},
+                    "uid": r.choice([None, f"u{r.randint(1, 5)}"]), "verify": r.choice(["none", "challenge"])}
+            answer = self.api("POST", BASE, body, idempotency_key=key)
+            self.subs += [f"{BASE}/{answer.body['id']}"] if answer.status == 201 else []
+            return "/secret", answer
+        method, path, body, headers = r.choice(calls)
+        return path, self.api(method, path, body, **headers)
+
+    def run(self, seed: int, end: float) -> None:
+        r = random.Random(seed)
+        while time.monotonic() < end:
+            path, answer = self._step(r)
+            self.seen.add(answer.status)
+            if answer.status >= 500 or (b"whsec_" in answer.text and "/secret" not in path):
+                self.odd.append((path, answer))
+
+
+@pytest.mark.slow
+def test_many_clients_at_once(api, db, endpoint):
+    """No 500, no deadlock, no secret where it does not belong, and no delivery that waits for nothing."""
+    endpoint.answers.update({"/bad": 422, "/down": 503})
+    clients, end = Clients(api, endpoint), time.monotonic() + 15
+    threads = [threading.Thread(target=clients.run, args=(seed, end)) for seed in range(10)]
+    for t in threads:
+        t.start()
+    while time.monotonic() < end:
+        db.run("SELECT outbox.publish('order.paid', 'k-' || (random() * 9)::int, '{}', 'order')"
+               " FROM generate_series(1, 5)")
+        time.sleep(0.2)
+    for t in threads:
+        t.join()
+    assert not clients.odd and {200, 201, 202, 204, 404, 409, 422} <= clients.seen
+    assert "deadlock" not in api.relay.log()
+    assert db.value("SELECT count(*) FROM outbox.delivery d WHERE d.state = 'HELD' AND NOT EXISTS ("
+                    "SELECT FROM outbox.delivery y WHERE y.lane = d.lane AND y.subscription = d.subscription AND"
+                    " y.aggregate_type = d.aggregate_type AND y.aggregate_id = d.aggregate_id AND y.seq < d.seq AND"
+                    " y.state IN ('PENDING', 'RETRY', 'HELD'))") == 0
