@@ -170,7 +170,8 @@ static int post_recover(struct api_call *call, struct buf *out, struct rider_err
     if (rc == 0) {
         rc = read_recovery(call, body, &types, &recovery);
     }
-    return rc == 0 ? api_idempotent_once(call, begin_recovery, &recovery, out, err) : rc;
+    return rc == 0 ? api_idempotent_once(call, begin_recovery, &recovery, out, err)
+                   : rc;
 }
 
 /* ---- operations ------------------------------------------------------------------ */

@@ -154,10 +154,14 @@ static int apply_patch(struct api_call *call, struct json_node *patch,
     struct api_fields f = api_fields_of(merged, call->problem);
     bool target = changes_target(patch);
     bool types = json_node_member(patch, "event_types") != NULL;
+    bool schemes = json_node_member(patch, "signature") != NULL;
     check_nulls(&f, merged, patch);
     const struct json_node *status = json_node_member(patch, "status");
     json_node_merge(merged, patch);
     subscription_document_read(&f, false, &d);
+    if (schemes) {
+        api_check_schemes(call, &f, &d);
+    }
     check_status(&f, row_set_text(rows, 0, "status"), d.status, status);
     int rc = types ? api_check_types(call, &d, err) : 0;
     if (rc == 0 && target) {

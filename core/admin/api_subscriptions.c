@@ -143,6 +143,17 @@ int api_check_types(struct api_call *call, const struct subscription_document *d
     return rc;
 }
 
+/* ---- signatures ------------------------------------------------------------------ */
+
+void api_check_schemes(const struct api_call *call, const struct api_fields *f,
+                       const struct subscription_document *d)
+{
+    if (d->v1a != NULL && call->backend->signing_key == NULL) {
+        api_fields_fault(f, d->v1a, "invalid-value",
+                         "this relay has no key for v1a: set webhooks.signing_key");
+    }
+}
+
 /* ---- create ---------------------------------------------------------------------- */
 
 /* The destination that is meant; a fault when there is none. */
@@ -272,6 +283,7 @@ static int prepare(struct api_call *call, struct json_tree *body, struct creatio
 
     subscription_document_read(&f, true, &c->document);
     choose_destination(call, &c->document);
+    api_check_schemes(call, &f, &c->document);
     int rc = take_secret(call, c->document.secret, "/secret", &c->secret, err);
     if (rc == 0) {
         rc = api_check_types(call, &c->document, err);

@@ -24,6 +24,10 @@ void api_actor(const struct api_call *call, char out[API_ACTOR_SIZE]);
 int api_check_types(struct api_call *call, const struct subscription_document *d,
                     struct rider_error *err) RIDER_MUST_CHECK;
 
+/** A fault for a signature that nobody here can make. */
+void api_check_schemes(const struct api_call *call, const struct api_fields *f,
+                       const struct subscription_document *d);
+
 /** Routes of api_subscription_change.c. */
 int api_subscription_patch(struct api_call *call, struct buf *out,
                            struct rider_error *err) RIDER_MUST_CHECK;

@@ -191,7 +191,7 @@ static void read_limits(const struct api_fields *f)
     api_fields_finish(&limits);
 }
 
-static void read_signature(const struct api_fields *f)
+static void read_signature(const struct api_fields *f, struct subscription_document *d)
 {
     struct api_fields signature = api_fields_object(f, "signature");
     const struct json_node *list = api_fields_list(&signature, "schemes", 1, 2);
@@ -204,7 +204,9 @@ static void read_signature(const struct api_fields *f)
         if (!known) {
             api_fields_fault(f, i, "invalid-value", "v1 or v1a is expected");
         }
-        v1 = v1 || (known && strcmp(i->text, "v1") == 0);
+        bool is_v1 = known && strcmp(i->text, "v1") == 0;
+        v1 = v1 || is_v1;
+        d->v1a = known && !is_v1 ? i : d->v1a;
     }
     if (list != NULL && !v1) {
         api_fields_fault(f, list, "invalid-value", "v1 is always one of them");
@@ -337,7 +339,7 @@ void subscription_document_read(const struct api_fields *f, bool create,
     read_retry(f);
     read_limits(f);
     (void)api_fields_int(f, "timeout_ms", 1000, 30000, &number);
-    read_signature(f);
+    read_signature(f, ret);
     read_tls(f, ret);
     (void)api_fields_bool(f, "keep_responses", &flag);
     (void)api_fields_int(f, "disable_after_seconds", 60, 31536000, &number);

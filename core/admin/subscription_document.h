@@ -21,6 +21,7 @@ struct subscription_document {
     const char *url, *status, *ca_ref, *cert_ref;
     const struct json_node *headers;     /* an object of texts, or NULL */
     const struct json_node *event_types; /* a list of texts, or NULL */
+    const struct json_node *v1a;         /* where this scheme is asked for, or NULL */
     /* of a new one only */
     const char *destination, *secret, *verify;
     const char *since,

@@ -32,7 +32,8 @@ def ring(build, postrider, tmp_path):
 @pytest.fixture
 def api(relay_of, tmp_path, ring):
     client = ApiClient(tmp_path)
-    client.relay = relay_of([partners()], api=client.settings, webhooks={"key_ring": ring.path})
+    client.relay = relay_of([partners()], api=client.settings,
+                            webhooks={"key_ring": ring.path, "signing_key": new_signing_key()})
     return client
 
 
@@ -55,6 +56,10 @@ def made(api, endpoint):
 
 def at(sub: dict, tail: str = "") -> str:
     return f"{BASE}/{sub['id']}{tail}"
+
+
+def new_signing_key() -> str:
+    return "whsk_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def new_secret(n: int = 32) -> str:
@@ -865,24 +870,36 @@ def test_what_comes_while_it_is_made_is_not_lost(api, made, db, endpoint):
     wait_until(lambda: len(endpoint.at()) == 1, "the new one gets it too")
 
 
-def test_public_keys(api, relay_of, tmp_path, ring):
-    assert api("GET", "/webhooks/keys").body == {"keys": []}
-    assert api("GET", "/.well-known/webhooks-jwks.json", who=None).body == {"keys": []}
-    assert api("GET", "/webhooks/keys", who=None).status == 401
-    client = ApiClient(tmp_path)
-    key = "whsk_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    relay_of([partners()], api=client.settings, webhooks={"key_ring": ring.path, "signing_key": key})
+def test_public_keys(api, relay_of, tmp_path, ring, endpoint):
+    (tmp_path / "other").mkdir()
+    client = ApiClient(tmp_path / "other")
+    key = new_signing_key()
+    relay = relay_of([partners()], api=client.settings, webhooks={"key_ring": ring.path})
+    assert client("GET", "/webhooks/keys").body == {"keys": []}
+    assert client("GET", "/.well-known/webhooks-jwks.json", who=None).body == {"keys": []}
+    assert client("GET", "/webhooks/keys", who=None).status == 401
+    asked = {"signature": {"schemes": ["v1", "v1a"]}}
+    refused = client("POST", BASE, {"url": endpoint.url(), **asked})
+    assert refused.status == 422 and refused.faults() == {"/signature/schemes/1": "invalid-value"}
+    sub = client("POST", BASE, {"url": endpoint.url()}).body
+    assert client("PATCH", at(sub), asked, if_match="*").faults() == {"/signature/schemes/1": "invalid-value"}
+    assert api("PATCH", at(sub), asked, if_match="*").status == 200
+    assert client("PATCH", at(sub), {"description": "x"}, if_match="*").status == 200, "only who asks for it is refused"
+    relay.config["webhooks"]["signing_key"] = key
+    relay.write_config()
+    relay.hup()
+    wait_until(lambda: client("GET", "/webhooks/keys").body["keys"], "the key is known")
     answer = client("GET", "/.well-known/webhooks-jwks.json", who=None)
     assert answer.body == client("GET", "/webhooks/keys").body
     assert answer.body["keys"][0]["crv"] == "Ed25519" and key not in answer.text.decode()
 
 
 def test_a_reload_keeps_the_api(api, made, endpoint):
-    sub = made()
-    api.relay.config["webhooks"]["signing_key"] = "whsk_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    sub, keys = made(), api("GET", "/webhooks/keys").body
+    api.relay.config["webhooks"]["signing_key"] = new_signing_key()
     api.relay.write_config()
     api.relay.hup()
-    wait_until(lambda: api("GET", "/webhooks/keys").body["keys"], "the new key is shown")
+    wait_until(lambda: api("GET", "/webhooks/keys").body != keys, "the new key is shown")
     assert api("POST", at(sub, "/test")).body["status"] == "delivered"
     assert api("GET", at(sub), host="api.example").code == "foreign-host"
     api.relay.config["api"]["hosts"] = ["api.example"]
