@@ -6,7 +6,8 @@
  * lies in no range is public; one that does needs a CIDR of the operator that is
  * at least as narrow as each range it lies in, so that a wide block cannot open a
  * metadata address by accident. An address of this host needs one that names it
- * alone, in whatever range it lies: its other services listen there, too.
+ * alone, in whatever range it lies: its other services listen there, too. Where the
+ * prefix of NAT64 is open, the IPv4 address inside is judged in its place.
  *
  * Invariant: what is judged is the socket address that will be connected.
  * Not here: URLs (webhook_url.c), sockets and interfaces (webhook_guard.c).
@@ -308,17 +309,39 @@ bool webhook_policy_has_port(const struct webhook_policy *policy, uint16_t port)
     return false;
 }
 
-enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
-                                            const struct sockaddr *address,
-                                            const struct webhook_own *own)
+/** The length of the narrowest block of the operator that holds the address; -1: none
+ *  does. */
+static int narrowest_entry(const struct webhook_policy *policy, const uint8_t bytes[16])
 {
-    uint8_t bytes[16];
-    uint16_t port = 0;
-    unsigned bits = 0;
+    int bits = -1;
 
-    if (!flatten(address, bytes, &port)) {
-        return WEBHOOK_ADDRESS_FAMILY;
+    for (size_t i = 0; i < policy->n_allowed; i++) {
+        if (policy->allowed[i].bits > bits && contains(&policy->allowed[i], bytes)) {
+            bits = policy->allowed[i].bits;
+        }
     }
+    return bits;
+}
+
+/** By 64:ff9b::/96 (RFC 6052) IPv4 addresses are reached. Where the operator opens it,
+ *  and not just this address, the one inside takes its place. */
+static void unwrap_nat64(const struct webhook_policy *policy, uint8_t bytes[16])
+{
+    static const uint8_t prefix[12] = {0x00, 0x64, 0xff, 0x9b};
+    int entry = narrowest_entry(policy, bytes);
+    struct in_addr inside;
+
+    if (memcmp(bytes, prefix, sizeof(prefix)) == 0 && entry >= 96 && entry < 128) {
+        memcpy(&inside, bytes + sizeof(prefix), sizeof(inside));
+        map_ipv4(&inside, bytes);
+    }
+}
+
+static enum webhook_judgement judge(const struct webhook_policy *policy,
+                                    const uint8_t bytes[16], uint16_t port,
+                                    const struct webhook_own *own)
+{
+    unsigned bits = 0;
     enum webhook_judgement judgement = classify(policy, bytes, &bits);
 
     /* Whatever range it lies in: a block of the network opens no service of this host. */
@@ -326,16 +349,28 @@ enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
         judgement = WEBHOOK_ADDRESS_OWN;
         bits = 128;
     }
-    for (size_t i = 0; i < policy->n_allowed; i++) {
-        if (policy->allowed[i].bits >= bits && contains(&policy->allowed[i], bytes)) {
-            return WEBHOOK_ADDRESS_OK;
-        }
+    if (narrowest_entry(policy, bytes) >= (int)bits) {
+        return WEBHOOK_ADDRESS_OK;
     }
     if (judgement != WEBHOOK_ADDRESS_OK) {
         return judgement;
     }
     return webhook_policy_has_port(policy, port) ? WEBHOOK_ADDRESS_OK
                                                  : WEBHOOK_ADDRESS_PORT;
+}
+
+enum webhook_judgement webhook_policy_judge(const struct webhook_policy *policy,
+                                            const struct sockaddr *address,
+                                            const struct webhook_own *own)
+{
+    uint8_t bytes[16];
+    uint16_t port = 0;
+
+    if (!flatten(address, bytes, &port)) {
+        return WEBHOOK_ADDRESS_FAMILY;
+    }
+    unwrap_nat64(policy, bytes);
+    return judge(policy, bytes, port, own);
 }
 
 void webhook_own_add(struct webhook_own *own, const struct sockaddr *address)

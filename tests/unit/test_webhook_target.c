@@ -243,6 +243,29 @@ static void own_addresses(void **state)
                      WEBHOOK_ADDRESS_FAMILY);
 }
 
+/** Whoever needs NAT64 opens its prefix, and not each IPv4 address by way of it. */
+static void behind_nat64_the_address_inside_is_judged(void **state)
+{
+    const struct webhook_policy nat = policy_of("64:ff9b::/96"),
+                                both = policy_of("64:ff9b::/96, 10.0.0.0/8"),
+                                one = policy_of("64:ff9b::7f00:1");
+    struct webhook_own own = {0};
+
+    (void)state;
+    assert_int_equal(judge(&nat, "64:ff9b::101:101", 443), WEBHOOK_ADDRESS_OK);
+    assert_int_equal(judge(&nat, "64:ff9b::101:101", 80), WEBHOOK_ADDRESS_PORT);
+    assert_int_equal(judge(&nat, "64:ff9b::a00:5", 443), WEBHOOK_ADDRESS_PRIVATE);
+    assert_int_equal(judge(&nat, "64:ff9b::7f00:1", 443), WEBHOOK_ADDRESS_FORBIDDEN);
+    assert_int_equal(judge(&nat, "64:ff9b::a9fe:a9fe", 443), WEBHOOK_ADDRESS_FORBIDDEN);
+    assert_int_equal(judge(&nat, "64:ff9b:1::1", 443), WEBHOOK_ADDRESS_FORBIDDEN);
+    assert_int_equal(judge(&nat, "::ffff:10.0.0.5", 443), WEBHOOK_ADDRESS_PRIVATE);
+    assert_int_equal(judge(&both, "64:ff9b::a00:5", 80), WEBHOOK_ADDRESS_OK);
+    assert_int_equal(judge(&one, "64:ff9b::7f00:1", 80), WEBHOOK_ADDRESS_OK);
+    add_own(&own, "10.0.0.5");
+    assert_int_equal(judge_own("64:ff9b::/96, 10.0.0.0/8", "64:ff9b::a00:5", &own),
+                     WEBHOOK_ADDRESS_OWN);
+}
+
 static void loopback_is_judged_by_its_range(void **state)
 {
     struct webhook_own own = {0};
@@ -406,6 +429,7 @@ int main(void)
         cmocka_unit_test(exceptions),
         cmocka_unit_test(metadata_needs_its_own_entry),
         cmocka_unit_test(own_addresses),
+        cmocka_unit_test(behind_nat64_the_address_inside_is_judged),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(refused_urls),
         cmocka_unit_test(accepted_urls),
