@@ -37,7 +37,7 @@
  * connections as transfers, which are closed when others end. */
 #define DESCRIPTORS_EACH ((rlim_t)4)
 
-LIST_HEAD(transfer_list, webhook_transfer);
+TAILQ_HEAD(transfer_list, webhook_transfer);
 
 struct webhook_client {
     const struct rider_host *host;
@@ -48,7 +48,7 @@ struct webhook_client {
     struct webhook_inbox *inbox;
     struct webhook_loop *loop;
     struct webhook_endpoints *endpoints;
-    struct transfer_list active, spare;
+    struct transfer_list active, spare; /* active: in order of their start */
     pthread_t thread;
     bool running; /* host's thread only */
     atomic_bool stopping;
@@ -112,10 +112,10 @@ static void sort_inbox(struct webhook_client *client)
 
 static struct webhook_transfer *spare_transfer(struct webhook_client *client)
 {
-    struct webhook_transfer *transfer = LIST_FIRST(&client->spare);
+    struct webhook_transfer *transfer = TAILQ_FIRST(&client->spare);
 
     if (transfer != NULL) {
-        LIST_REMOVE(transfer, link);
+        TAILQ_REMOVE(&client->spare, transfer, link);
         return transfer;
     }
     return webhook_transfer_create(client->config, &client->guard, client->kept);
@@ -125,7 +125,7 @@ static struct webhook_transfer *spare_transfer(struct webhook_client *client)
 static void put_back(struct webhook_client *client, struct webhook_transfer *transfer)
 {
     if (webhook_transfer_end(transfer)) {
-        LIST_INSERT_HEAD(&client->spare, transfer, link);
+        TAILQ_INSERT_HEAD(&client->spare, transfer, link);
     } else {
         webhook_transfer_destroy(transfer);
     }
@@ -192,7 +192,7 @@ static int start_one(struct webhook_client *client, struct webhook_endpoint *end
         put_back(client, transfer);
         return -1;
     }
-    LIST_INSERT_HEAD(&client->active, transfer, link);
+    TAILQ_INSERT_TAIL(&client->active, transfer, link);
     client->in_flight++;
     return 0;
 }
@@ -263,7 +263,7 @@ static void finish_one(struct webhook_client *client, struct webhook_transfer *t
         result->attempt = &attempt;
     }
     webhook_loop_remove(client->loop, transfer->easy);
-    LIST_REMOVE(transfer, link);
+    TAILQ_REMOVE(&client->active, transfer, link);
     client->in_flight--;
     complete(client, transfer->delivery, result);
     put_back(client, transfer); /* the attempt borrows from it */
@@ -321,7 +321,8 @@ static bool wind_down(struct webhook_client *client)
     if (client->host->now_ms(client->host) >= client->stop_at_ms) {
         struct webhook_transfer *transfer = NULL;
 
-        while ((transfer = LIST_FIRST(&client->active)) != NULL) {
+        /* The oldest first: libcurl looks for a connection among all of its host. */
+        while ((transfer = TAILQ_FIRST(&client->active)) != NULL) {
             const struct webhook_exchange exchange = webhook_transfer_result(
                 transfer, CURLE_OPERATION_TIMEDOUT, (int64_t)time(NULL));
             struct rider_result aborted = result;
@@ -333,7 +334,7 @@ static bool wind_down(struct webhook_client *client)
             finish_one(client, transfer, &exchange, &aborted);
         }
     }
-    return LIST_EMPTY(&client->active);
+    return TAILQ_EMPTY(&client->active);
 }
 
 static void *thread_main(void *arg)
@@ -388,8 +389,8 @@ int webhook_client_create(const struct rider_host *host,
     client->host = host;
     client->config = config;
     client->subscriptions = webhook_has_subscriptions(host);
-    LIST_INIT(&client->active);
-    LIST_INIT(&client->spare);
+    TAILQ_INIT(&client->active);
+    TAILQ_INIT(&client->spare);
     client->inbox = webhook_inbox_create(WEBHOOK_INBOX_CAPACITY);
     client->endpoints = webhook_endpoints_create((size_t)config->max_in_flight,
                                                  (size_t)config->max_connections);
@@ -509,8 +510,8 @@ void webhook_client_destroy(struct webhook_client *client)
     }
     struct webhook_transfer *transfer = NULL;
 
-    while ((transfer = LIST_FIRST(&client->spare)) != NULL) {
-        LIST_REMOVE(transfer, link);
+    while ((transfer = TAILQ_FIRST(&client->spare)) != NULL) {
+        TAILQ_REMOVE(&client->spare, transfer, link);
         webhook_transfer_destroy(transfer);
     }
     webhook_loop_destroy(client->loop);

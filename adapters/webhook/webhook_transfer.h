@@ -24,7 +24,7 @@
 #define WEBHOOK_TRANSFER_SOCKETS 8u
 
 struct webhook_transfer {
-    LIST_ENTRY(webhook_transfer) link;
+    TAILQ_ENTRY(webhook_transfer) link;
     CURL *easy;
     const struct webhook_config *config;
     struct webhook_guard *guard;
