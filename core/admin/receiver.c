@@ -5,6 +5,7 @@
  * Every request runs through the same three questions: is it a POST, was it
  * signed with one of our keys just now, is its id new. An id is remembered only
  * after its signature was found good, so that strangers cannot fill the memory.
+ * Handshakes are agreed to: who gives it a secret wants the deliveries.
  *
  * Invariant: judge() runs on one thread, so the store of ids needs no lock.
  *
@@ -15,6 +16,7 @@
 #include "admin/http_server.h"
 #include "admin/seen_ids.h"
 #include "base/clock.h"
+#include "base/json_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,32 @@ static enum rider_signature_status check_signature(const struct receiver *receiv
                                   receiver->tolerance_s);
 }
 
+/* A subscription is agreed to by saying the challenge of its handshake again. */
+static bool agree(const struct http_request *req, struct http_response *res)
+{
+    RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *tree = NULL;
+    struct json_fault fault;
+
+    if (json_tree_parse(req->body, req->body_len, &tree, &fault) != 0) {
+        return false;
+    }
+    const struct json_node *type = json_node_member(json_tree_root(tree), "type");
+    const struct json_node *challenge =
+        json_node_member(json_tree_root(tree), "challenge");
+    if (type == NULL || type->kind != JSON_NODE_TEXT ||
+        strcmp(type->text, "verification") != 0 || challenge == NULL ||
+        challenge->kind != JSON_NODE_TEXT) {
+        return false;
+    }
+    struct json_writer w = jw_begin(&res->body);
+    jw_object(&w, NULL);
+    json_node_write(challenge, &w, "challenge");
+    jw_object_end(&w);
+    res->status = 200;
+    res->content_type = "application/json";
+    return true;
+}
+
 struct receiver_delivery receiver_judge(struct receiver *receiver,
                                         const struct http_request *req, int64_t now,
                                         struct http_response *res)
@@ -67,6 +95,7 @@ struct receiver_delivery receiver_judge(struct receiver *receiver,
     struct receiver_delivery delivery = {
         .id = http_request_header(req, "webhook-id"),
         .timestamp = http_request_header(req, "webhook-timestamp"),
+        .test = http_request_header(req, "webhook-test") != NULL,
         .req = req,
     };
 
@@ -94,7 +123,9 @@ struct receiver_delivery receiver_judge(struct receiver *receiver,
     }
     delivery.verdict = RECEIVER_ACCEPTED;
     delivery.status = 200;
-    http_response_text(res, 200, "accepted");
+    if (!delivery.test || !agree(req, res)) {
+        http_response_text(res, 200, "accepted");
+    }
     return delivery;
 }
 

@@ -33,6 +33,7 @@ struct receiver_delivery {
     const char *id;        /* webhook-id, or NULL */
     const char *timestamp; /* webhook-timestamp, or NULL */
     const char *reason;    /* why it was refused; NULL otherwise */
+    bool test;             /* a trial or a handshake: it says so itself */
     const struct http_request *req;
 };
 

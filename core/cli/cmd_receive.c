@@ -59,6 +59,7 @@ static void write_json(struct buf *out, const struct receiver_delivery *d,
     jw_string_or_null(&w, "reason", d->reason);
     jw_string_or_null(&w, "id", d->id);
     jw_string_or_null(&w, "timestamp", d->timestamp);
+    jw_bool(&w, "test", d->test);
     jw_string(&w, "path", d->req->path);
     jw_string(&w, "remote", d->req->remote);
     if (d->verdict != RECEIVER_REFUSED) {
@@ -98,7 +99,7 @@ static void write_text(struct buf *out, const struct receiver_delivery *d,
     } else {
         buf_puts(out, "(no webhook-id)");
     }
-    buf_printf(out, "  %zu bytes", d->req->body_len);
+    buf_printf(out, "  %zu bytes%s", d->req->body_len, d->test ? "  test" : "");
     if (d->reason != NULL) {
         buf_printf(out, "  %s", d->reason);
     }
@@ -248,6 +249,7 @@ const struct cli_command cmd_receive = {
         "400\n"
         "or 401. An id that was seen before is answered with 200 and marked as\n"
         "duplicate: deliveries come at least once, and an application would skip it.\n"
+        "Trials are marked as test, and the handshake of a subscription is agreed to.\n"
         "\n"
         "It is for trying out and for tests, without TLS: put a proxy in front of it\n"
         "before others can reach it.",
