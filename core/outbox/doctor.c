@@ -62,8 +62,9 @@ static const struct {
     {"gone_410", "the endpoint says it is gone for good: remove or correct it"},
     {"blocked_address", "the address is private: allow it by allow_cidrs if that is "
                         "meant"},
-    {"secret_undecryptable", "give the relay the key that the secret was encrypted "
-                             "with"},
+    {"secret_undecryptable",
+     "see what the error says: the ring lacks a key (postrider secrets status), there "
+     "is no webhooks.signing_key, or the destination's secret is wrong"},
     {"adapter_fault", "the adapter broke its contract: update it; the log has details"},
     {"commit_horizon", "end the open transaction"},
     {"key_held_by", "postrider held list"},
