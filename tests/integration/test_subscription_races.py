@@ -126,3 +126,20 @@ def test_a_row_without_an_event_above_an_older_dead_letter_ends_too(lane):
     lane.db.run("DELETE FROM outbox.event WHERE seq = %s", orphan)
     lane.tidy()
     assert lane.states(one) == {dead: "DEAD", orphan: "DISCARDED", waiting: "PENDING"}
+
+
+def test_tidying_comes_to_every_key_of_a_large_backlog(lane):
+    """Two hundred keys at a time, in a few statements however many there are, and from the beginning again."""
+    one = lane.subscribe(status="paused")
+    lane.db.run("SELECT outbox.publish('order.paid', (i %% 450)::text, '1') FROM generate_series(1, %s) i", 900)
+    lane.expand_all(1000)
+    lane.db.run("UPDATE outbox.delivery SET state = 'DELIVERED' WHERE state = 'PENDING'")  # and nobody let the next go
+    left = []
+    for _ in range(3):
+        lane.tidy()
+        left.append(list(lane.states(one).values()).count("HELD"))
+    assert left == [250, 50, 0]
+    lane.assert_one_open_a_key()
+    lane.db.run("UPDATE outbox.delivery SET state = 'HELD' WHERE state = 'PENDING' AND aggregate_id = '0'")
+    lane.tidy()
+    assert "HELD" not in lane.states(one).values()

@@ -377,6 +377,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
+  keys    CONSTANT int := 200;
   l       outbox.lane%ROWTYPE;
   key     record;
   visited int := 0;
@@ -396,39 +397,49 @@ BEGIN
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
   WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
     AND d.seq < (SELECT COALESCE(min(e.seq), 9223372036854775807) FROM outbox.event e);
-  WHILE visited < 200 LOOP
-    SELECT h.subscription, h.aggregate_type, h.aggregate_id, h.seq INTO key FROM outbox.delivery h
-    WHERE h.lane = l.lane AND h.state = 'HELD'
-      AND (h.subscription, h.aggregate_type, h.aggregate_id) > (l.tidied_subscription, l.tidied_type, l.tidied_id)
-    ORDER BY h.lane, h.subscription, h.aggregate_type, h.aggregate_id, h.seq LIMIT 1;
-    IF NOT FOUND THEN
-      l.tidied_subscription := 0;
-      l.tidied_type := '';
-      l.tidied_id := '';
-      EXIT;
-    END IF;
+  FOR key IN
+    WITH RECURSIVE k (subscription, type, id, seq, nth) AS (
+      (SELECT h.subscription, h.aggregate_type, h.aggregate_id, h.seq, 1 FROM outbox.delivery h
+       WHERE h.lane = l.lane AND h.state = 'HELD'
+         AND (h.subscription, h.aggregate_type, h.aggregate_id) > (l.tidied_subscription, l.tidied_type, l.tidied_id)
+       ORDER BY h.lane, h.subscription, h.aggregate_type, h.aggregate_id, h.seq LIMIT 1)
+      UNION ALL
+      SELECT n.subscription, n.aggregate_type, n.aggregate_id, n.seq, k.nth + 1 FROM k CROSS JOIN LATERAL (
+        SELECT h.subscription, h.aggregate_type, h.aggregate_id, h.seq FROM outbox.delivery h
+        WHERE h.lane = l.lane AND h.state = 'HELD'
+          AND (h.subscription, h.aggregate_type, h.aggregate_id) > (k.subscription, k.type, k.id)
+        ORDER BY h.lane, h.subscription, h.aggregate_type, h.aggregate_id, h.seq LIMIT 1) n
+      WHERE k.nth < keys)
+    SELECT k.*, f.seq AS head, f.state AS head_state, EXISTS (SELECT FROM outbox.event e WHERE e.seq = f.seq) AS known
+    FROM k CROSS JOIN LATERAL (
+      SELECT o.seq, o.state FROM outbox.delivery o
+      WHERE o.lane = l.lane AND o.subscription = k.subscription AND o.aggregate_type = k.type AND o.aggregate_id = k.id
+        AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (l.hold_dead OR o.state <> 'DEAD')
+      ORDER BY o.lane, o.subscription, o.aggregate_type, o.aggregate_id, o.seq LIMIT 1) f
+    ORDER BY k.nth
+  LOOP
     visited := visited + 1;
     l.tidied_subscription := key.subscription;
-    l.tidied_type := key.aggregate_type;
-    l.tidied_id := key.aggregate_id;
+    l.tidied_type := key.type;
+    l.tidied_id := key.id;
+    CONTINUE WHEN key.known AND key.head_state <> 'HELD';
     UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
-    WHERE d.lane = l.lane AND d.subscription = key.subscription
-      AND d.seq = (SELECT o.seq FROM outbox.delivery o
-                   WHERE o.lane = l.lane AND o.subscription = key.subscription
-                     AND o.aggregate_type = key.aggregate_type AND o.aggregate_id = key.aggregate_id
-                     AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND (l.hold_dead OR o.state <> 'DEAD')
-                   ORDER BY o.lane, o.subscription, o.aggregate_type, o.aggregate_id, o.seq LIMIT 1)
-      AND NOT EXISTS (SELECT FROM outbox.event e WHERE e.seq = d.seq);
+    WHERE d.lane = l.lane AND d.subscription = key.subscription AND d.seq = key.head AND NOT key.known;
     UPDATE outbox.delivery d
     SET state = CASE WHEN d.next_attempt_at > clock_timestamp() THEN 'RETRY' ELSE 'PENDING' END,
         updated_at = clock_timestamp()
     WHERE d.lane = l.lane AND d.subscription = key.subscription AND d.seq = key.seq AND d.state = 'HELD'
       AND NOT EXISTS (SELECT FROM outbox.delivery o
                       WHERE o.lane = l.lane AND o.subscription = key.subscription
-                        AND o.aggregate_type = key.aggregate_type AND o.aggregate_id = key.aggregate_id
+                        AND o.aggregate_type = key.type AND o.aggregate_id = key.id
                         AND o.state NOT IN ('DELIVERED', 'DISCARDED') AND o.state <> 'HELD'
                         AND (l.hold_dead OR o.state <> 'DEAD'));
   END LOOP;
+  IF visited < keys THEN
+    l.tidied_subscription := 0;
+    l.tidied_type := '';
+    l.tidied_id := '';
+  END IF;
   UPDATE outbox.lane x SET tidied_subscription = l.tidied_subscription, tidied_type = l.tidied_type,
     tidied_id = l.tidied_id
   WHERE x.lane = l.lane;
