@@ -191,6 +191,8 @@ static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
         {CURLOPT_PROXY, config->proxy != NULL ? config->proxy : ""},
         /* Nor does the environment lead past the proxy: the guard relies on it. */
         {CURLOPT_NOPROXY, ""},
+        /* Without one OpenSSL asks the terminal, and every transfer would wait. */
+        {CURLOPT_KEYPASSWD, ""},
         {CURLOPT_USERAGENT, config->user_agent},
     };
     CURLcode rc = CURLE_OK;

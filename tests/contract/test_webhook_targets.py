@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_webhook_targets.py - the webhook adapter as a host with subscriptions uses it."""
 
+import json
+import os
+import pty
 import resource
 import shutil
 import ssl
 import statistics
+import subprocess
 
 import pytest
 
-from adapter import BUILD, MAYBE_DELIVERED, drive
+from adapter import BUILD, CAUSES, MAYBE_DELIVERED, OUTCOMES, command, drive
 from fault_receiver import FaultReceiver
 from webhook_cases import OLD_SECRET, SECRET, Authority, drive_with_resolver, judge_by_npm, signature, target
 
@@ -280,6 +284,28 @@ def test_an_authority_that_was_replaced_is_trusted_no_more(folder, tmp_path):
             "max_in_flight": "1", "target.rate": "5"}), events=3)
         assert [c["cause"] for c in sorted(run.completions, key=lambda c: c["ticket"])] == [0, 3, 3]
         assert len(receiver.requests) == 1
+
+
+def test_an_encrypted_key_asks_nobody(folder, tmp_path):
+    """On a terminal OpenSSL would ask for the passphrase, and everything would wait for the answer."""
+    certificate, key = folder["red"].issue("sender")
+    locked = str(tmp_path / "locked.pem")
+    subprocess.run(["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", locked], check=True,
+                   capture_output=True)
+    with tls_server(folder["red"]) as receiver:
+        options = {"allow_cidrs": "127.0.0.1,::1", "ca_file": folder["red"].ca, "cert_file": certificate,
+                   "key_file": locked}
+        keyboard, terminal = pty.openpty()
+        try:
+            done = subprocess.run(["setsid", "--ctty", "--wait", *command(
+                "webhook", 1, 0, 200, target(f"https://localhost:{receiver.port}/ok", options))],
+                stdin=terminal, capture_output=True, timeout=20, check=True)
+        finally:
+            os.close(keyboard)
+            os.close(terminal)
+    one = json.loads(done.stdout.splitlines()[0])
+    assert (OUTCOMES[one["outcome"]], CAUSES[one["cause"]]) == ("unavailable", "tls")
+    assert one["reason"] == "the client certificate cannot be used"
 
 
 def test_a_folder_that_is_missing_is_named():
