@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_webhook_targets.py - the webhook adapter as a host with subscriptions uses it."""
 
+import contextlib
 import json
 import os
 import pty
@@ -13,6 +14,7 @@ import subprocess
 import pytest
 
 from adapter import BUILD, CAUSES, MAYBE_DELIVERED, OUTCOMES, command, drive
+from fault_proxy import FaultProxy, FaultSocks
 from fault_receiver import FaultReceiver
 from webhook_cases import OLD_SECRET, SECRET, Authority, drive_with_resolver, judge_by_npm, signature, target
 
@@ -135,6 +137,18 @@ def test_reuse_is_told(receiver):
         assert (attempt["dns_us"], attempt["connect_us"], attempt["tls_us"]) == (0, 0, 0)
         assert 0 < attempt["first_byte_us"] <= attempt["total_us"]
         assert attempt["remote"] == f"127.0.0.1:{receiver.port}"
+
+
+@pytest.mark.parametrize("host, proxy", [("127.0.0.1", None), ("::1", None), ("127.0.0.1", FaultProxy),
+                                         ("127.0.0.1", FaultSocks)])
+def test_a_clean_connection_is_used_again(host, proxy):
+    """Whatever it leads by: one connection carries all."""
+    with FaultReceiver(host=host) as receiver, (proxy or contextlib.nullcontext)() as way:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{receiver.port}/ok"
+        more = {"allow_cidrs": "127.0.0.1,::1", "max_in_flight": "1"} | ({"proxy": way.url} if way else {})
+        run = drive("webhook", target(url, more), events=20)
+        assert run.outcomes == {"delivered": 20}
+        assert receiver.connections == run.totals["webhook_connections_total"] == 1
 
 
 def test_what_goes_back_unsent_tells_of_no_attempt(receiver):
