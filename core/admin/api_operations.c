@@ -94,6 +94,10 @@ static int refuse(struct api_call *call, enum webhook_refusal refusal,
         api_problem_fault(call->problem, "/from", "window-too-large",
                           "there is no such event in the log (any more)");
         return api_problem_check(call->problem);
+    case WEBHOOK_NO_TIME:
+        api_problem_fault(call->problem, "/until", "invalid-value",
+                          "it is not after since");
+        return api_problem_check(call->problem);
     case WEBHOOK_UNREADY:
         return api_problem_set(call->problem, "conflict",
                                "no relay has run this destination yet");

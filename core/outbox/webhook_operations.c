@@ -47,6 +47,9 @@ static enum webhook_refusal refusal_of(const struct row_set *rows)
     if (strcmp(why, "disabled") == 0) {
         return WEBHOOK_DISABLED;
     }
+    if (strcmp(why, "empty") == 0) {
+        return WEBHOOK_NO_TIME;
+    }
     return strcmp(why, "unready") == 0 ? WEBHOOK_UNREADY : WEBHOOK_UNKNOWN;
 }
 

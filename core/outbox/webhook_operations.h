@@ -21,7 +21,8 @@ enum webhook_refusal {
     WEBHOOK_UNKNOWN,  /* or deleted */
     WEBHOOK_DISABLED, /* its subscription */
     WEBHOOK_NO_EVENT, /* to begin at is in the log */
-    WEBHOOK_UNREADY   /* no relay has had the destination yet */
+    WEBHOOK_UNREADY,  /* no relay has had the destination yet */
+    WEBHOOK_NO_TIME   /* is between its since and until */
 };
 
 /** Sends one delivery again. */

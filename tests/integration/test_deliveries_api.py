@@ -306,6 +306,7 @@ def test_a_recovery_is_cancelled(api, db, made, endpoint):
     ({"dry_run": 1}, "/dry_run", "invalid-value"),
     ({"from": 0}, "/from", "invalid-value"),
     ({"from": "1"}, "/from", "invalid-value"),
+    ({"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T01:00:00+01:00"}, "/until", "invalid-value"),
     ({"window": 1}, "/window", "unknown-member"),
 ])
 def test_a_recovery_names_its_mistakes(api, made, body, pointer, code):

@@ -778,7 +778,7 @@ def slow_endpoint(endpoint, seconds: float = 2) -> threading.Event:
 @pytest.mark.parametrize("tail,key", [("/test", {"idempotency_key": "k"}), ("/test", {}), ("/verify", {})])
 def test_nothing_is_held_while_an_endpoint_answers(api, made, db, endpoint, tail, key):
     sub = made()
-    started, answers = slow_endpoint(endpoint), []
+    started, answers = slow_endpoint(endpoint, 4), []
     thread = threading.Thread(target=lambda: answers.append(api("POST", at(sub, tail), {}, **key)))
     thread.start()
     assert started.wait(10)

@@ -196,8 +196,8 @@ REVOKE ALL ON FUNCTION outbox.operation_rows(outbox.lane, outbox.subscription, o
 
 -- Begins to recover what failed, what was missed, or both. since and until are about when events occurred; from_seq is
 -- the first event that counts. Without a range: every dead delivery, and what came while the subscription was disabled.
--- A dry run counts and leaves `operation` NULL. `refused` says why nothing was done: unknown, disabled, or unready (no
--- relay has had the lane).
+-- A dry run counts and leaves `operation` NULL. `refused` says why nothing was done: unknown, disabled, unready (no
+-- relay has had the lane), or empty (until is not after since).
 CREATE FUNCTION outbox.recover(subscription text, include text, since timestamptz DEFAULT NULL,
                                until timestamptz DEFAULT NULL, event_types text[] DEFAULT NULL,
                                per_second real DEFAULT NULL, actor text DEFAULT '', dry_run boolean DEFAULT false,
@@ -213,7 +213,7 @@ BEGIN
   SELECT x.* INTO s FROM outbox.subscription x WHERE x.id = recover.subscription AND x.deleted_at IS NULL;
   SELECT x.* INTO l FROM outbox.lane x WHERE x.destination = s.destination AND x.part = 0;
   refused := CASE WHEN s.subscription IS NULL THEN 'unknown' WHEN s.status = 'disabled' THEN 'disabled'
-                  WHEN l.route_types = '{}' THEN 'unready' END;
+                  WHEN l.route_types = '{}' THEN 'unready' WHEN recover.until <= recover.since THEN 'empty' END;
   IF refused IS NOT NULL THEN
     RETURN;
   END IF;
