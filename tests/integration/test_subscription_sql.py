@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions in SQL: which events each gets, the order of its keys, and what is written of an attempt."""
 
+import contextlib
 import time
 
 import pytest
@@ -112,6 +113,53 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_position_kept(lane):
     assert lane.db.run("SELECT a.action, a.actor, a.filter->>'reason', a.filter->>'subscription' = s.id"
                        " FROM outbox.audit a, outbox.subscription s") == [
         ("subscription.disable", "relay", "gone_410", True)]
+
+
+# As pg_pipe.c sets a lane's session.
+SESSION = ("-c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"
+           " -c enable_mergejoin=off")
+
+
+def test_plans_of_an_empty_table_do_not_read_a_full_one(lane):
+    """A lane prepares its statements when there is nothing, and keeps its connection for months."""
+    one = lane.subscribe()
+    lane.db.run("ALTER TABLE outbox.delivery SET (autovacuum_enabled = false)")
+    lane.db.run("ALTER TABLE outbox.event SET (autovacuum_enabled = false)")
+    with contextlib.closing(lane.db.connect(options=SESSION)) as c, c.cursor() as cursor:
+        cursor.execute("SET ROLE outbox_relay")
+        for name, call in {"expand": "outbox.expand(%s, %s, 60000, 100, false, NULL, NULL)",
+                           "finish": "outbox.end_deliveries(%s, %s, $1, '[]')",
+                           "tidy": "outbox.tidy_subscriptions(%s, %s, false, '{*}', '{*}')"}.items():
+            cursor.execute(f"PREPARE {name}{'(json)' if '$1' in call else ''} AS SELECT * FROM "
+                           + call % (lane.lane, lane.token))
+
+        def reads(call: str) -> int:
+            """How many rows of the log and the deliveries it looks at."""
+            look = ("SELECT COALESCE(sum(seq_tup_read + COALESCE(idx_tup_fetch, 0)), 0)::int"
+                    " FROM pg_stat_xact_user_tables WHERE schemaname = 'outbox' AND relname IN ('event', 'delivery')")
+            cursor.execute(look)
+            before = cursor.fetchone()[0]
+            cursor.execute(call)
+            cursor.execute(look)
+            after = cursor.fetchone()[0]
+            c.commit()
+            return after - before
+
+        def finish(seq: int) -> str:
+            return (f"""EXECUTE finish('[{{"seq": {seq}, "subscription": {one}, "state": "DELIVERED", "attempts": 1,"""
+                    """ "setbacks": 0, "asked": 0, "delay_ms": 0, "trigger": "schedule"}]')""")
+        for _ in range(6):
+            reads("EXECUTE expand"), reads("EXECUTE tidy"), reads(finish(1))
+        lane.db.run("SELECT outbox.publish('order.paid', (i %% 4000)::text, '1') FROM generate_series(1, %s) i", 20000)
+        lane.expand_all(5000)
+        first = lane.pending(one)[0]
+        assert len(lane.states(one)) == 20000
+        assert reads(finish(first)) < 30
+        lane.publish("0")
+        assert reads("EXECUTE expand") < 30
+        assert reads("EXECUTE tidy") < 3000, "200 keys"
+        lane.db.run("UPDATE outbox.delivery SET state = 'DELIVERED' WHERE seq %% 4000 > %s", 100)
+        assert reads(finish(first + 4000)) < 30
 
 
 def test_those_who_take_nothing_of_it_cut_no_page(lane):

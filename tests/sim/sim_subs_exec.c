@@ -189,6 +189,7 @@ static void do_expand(struct sim_subs_store *s, const struct subs_request *r,
         abort();
     }
     s->counts.expands++;
+    *s->now_ms += s->expand_ms;
     if (r->token == s->token) {
         size_t n = r->limit == 0 ? 0 : read_page(s, r->limit, seqs);
         page = (struct lane_expanded){.grant = s->paused ? LANE_PAUSED : LANE_KEPT,
@@ -239,6 +240,7 @@ static void list_one(struct sim_subs_store *s, const struct sim_sub *sub)
 static void do_list(struct sim_subs_store *s, bool answer)
 {
     s->counts.lists++;
+    *s->now_ms += s->list_ms;
     for (size_t i = 0; answer && i < s->n_subs; i++) {
         list_one(s, &s->subs[i]);
     }

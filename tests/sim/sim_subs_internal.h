@@ -35,7 +35,8 @@ struct subs_request {
 
 struct sim_subs_store {
     struct lane_store port; /* first: a port pointer is a store pointer */
-    const uint64_t *now_ms;
+    uint64_t *now_ms;
+    uint64_t list_ms, expand_ms; /* that these take */
     struct sim_subs_config config;
     bool connected, released, paused;
     struct sim_sub *subs;

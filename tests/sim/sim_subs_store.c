@@ -144,7 +144,7 @@ static void drop_queue(struct sim_subs_store *s)
     s->n = 0;
 }
 
-struct sim_subs_store *sim_subs_create(const uint64_t *now_ms,
+struct sim_subs_store *sim_subs_create(uint64_t *now_ms,
                                        const struct sim_subs_config *config)
 {
     struct sim_subs_store *s = calloc(1, sizeof(*s));
@@ -295,11 +295,11 @@ void sim_subs_recover(struct sim_subs_store *s, int64_t number)
     for (int64_t seq = 1; seq <= (int64_t)s->n_events; seq++) {
         changed[seq] = is_missed(s, sub, seq);
         if (changed[seq]) {
-            *sim_subs_row(s, number, seq) = (struct sim_subs_row){
-                .state = sub->ordered ? SIM_HELD : SIM_PENDING,
-                .late = true,
-                .due_ms = *s->now_ms,
-                .updated_ms = *s->now_ms};
+            *sim_subs_row(s, number, seq) =
+                (struct sim_subs_row){.state = sub->ordered ? SIM_HELD : SIM_PENDING,
+                                      .late = true,
+                                      .due_ms = *s->now_ms,
+                                      .updated_ms = *s->now_ms};
         }
     }
     for (int key = 0; sub->ordered && key < SIM_SUBS_KEYS; key++) {
@@ -349,6 +349,12 @@ void sim_subs_lose(struct sim_subs_store *s, bool executed)
         s->connected = false;
         s->port.events->lost(s->port.events_arg, &why);
     }
+}
+
+void sim_subs_slow(struct sim_subs_store *s, uint64_t list_ms, uint64_t expand_ms)
+{
+    s->list_ms = list_ms;
+    s->expand_ms = expand_ms;
 }
 
 void sim_subs_steal(struct sim_subs_store *s)

@@ -68,7 +68,7 @@ struct sim_subs_counts {
 
 struct sim_subs_store;
 
-struct sim_subs_store *sim_subs_create(const uint64_t *now_ms,
+struct sim_subs_store *sim_subs_create(uint64_t *now_ms,
                                        const struct sim_subs_config *config);
 void sim_subs_destroy(struct sim_subs_store *s);
 
@@ -103,6 +103,8 @@ void sim_subs_connect(struct sim_subs_store *s);
 size_t sim_subs_pump(struct sim_subs_store *s, size_t n);
 /** As sim_store_lose(). */
 void sim_subs_lose(struct sim_subs_store *s, bool executed);
+/** How long a list and an expansion take from now on: the clock moves meanwhile. */
+void sim_subs_slow(struct sim_subs_store *s, uint64_t list_ms, uint64_t expand_ms);
 /** Another process takes the lane: the next write is fenced. */
 void sim_subs_steal(struct sim_subs_store *s);
 

@@ -298,6 +298,43 @@ static void an_idle_lane_sleeps(void **state)
     assert_in_range(sim_subs_counts(w->store).lists, 10, 13);
 }
 
+static void lists_that_take_long_are_rare(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    sim_subs_slow(w->store, 400, 0);
+    size_t before = sim_subs_counts(w->store).lists;
+    subs_case_pass(w, 60000);
+    /* Each is followed by ten times what it took. */
+    assert_in_range(sim_subs_counts(w->store).lists - before, 12, 14);
+}
+
+static void expansion_leaves_half_of_the_time(void **state)
+{
+    (void)state;
+    RIDER_CLEANUP_PTR(subs_case_end) struct subs_world *w = subs_case_begin(1);
+
+    subs_case_boot(w);
+    subs_case_write(w, "0");
+    assert_int_equal(w->n_open, 1); /* something waits to be written, too */
+    for (int i = 0; i < 900; i++) {
+        (void)subs_world_write(w, 1);
+    }
+    sim_subs_slow(w->store, 0, 50);
+    size_t before = sim_subs_counts(w->store).expands;
+    subs_case_pass(w, 2000);
+    assert_in_range(sim_subs_counts(w->store).expands - before, 15, 22);
+    /* With nothing under way it is all that there is to do. */
+    subs_case_end_one(w, 1, 1, &subs_ok);
+    sim_subs_sub(w->store, 1)->status = SIM_PAUSED;
+    subs_case_run(w, 1500, &subs_ok);
+    before = sim_subs_counts(w->store).expands;
+    subs_case_pass(w, 1000);
+    assert_in_range(sim_subs_counts(w->store).expands - before, 15, 22);
+}
+
 static void a_well_endpoint_costs_few_notes(void **state)
 {
     (void)state;
@@ -459,6 +496,8 @@ int main(void)
         cmocka_unit_test(retry_after_holds_for_what_is_being_read),
         cmocka_unit_test(a_new_process_knows_whom_to_leave_alone),
         cmocka_unit_test(an_idle_lane_sleeps),
+        cmocka_unit_test(lists_that_take_long_are_rare),
+        cmocka_unit_test(expansion_leaves_half_of_the_time),
         cmocka_unit_test(a_well_endpoint_costs_few_notes),
         cmocka_unit_test(a_fenced_lane_stops_and_starts_over),
         cmocka_unit_test(the_lease_lasts_while_deliveries_drain),

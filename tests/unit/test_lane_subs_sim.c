@@ -213,7 +213,8 @@ static bool has_ended(struct history *h, int64_t number, int64_t seq)
                       sim_subs_event(h->world.store, seq)->type &
                   1) != 0;
 
-    return (state == SIM_NONE && !takes) || state == SIM_DELIVERED || state == SIM_DEAD ||
+    return (state == SIM_NONE && !takes) || state == SIM_DELIVERED ||
+           state == SIM_DEAD ||
            (h->world.config.hold_dead &&
             sim_subs_sub(h->world.store, number)->ordered &&
             is_behind_dead(h, number, seq));
@@ -315,8 +316,8 @@ static const char *check_order(struct history *h, int64_t number)
     for (size_t i = 0; i < w->n_accepted; i++) {
         int64_t seq = w->accepted[i].seq;
         const struct sim_subs_row *row = sim_subs_row(s, number, seq);
-        if (w->accepted[i].number != number || seen[seq] || row->asked > 0 || row->late ||
-            row->state == SIM_DEAD) {
+        if (w->accepted[i].number != number || seen[seq] || row->asked > 0 ||
+            row->late || row->state == SIM_DEAD) {
             continue;
         }
         seen[seq] = true;

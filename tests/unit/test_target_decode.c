@@ -79,8 +79,7 @@ static PGresult *make(const char *subscription, const char *secrets)
     }
     assert_int_equal(PQsetResultAttrs(res, COLUMNS, columns), 1);
     for (int i = 0; i < COLUMNS; i++) {
-        char *copy =
-            cells[i].data == NULL ? NULL : malloc((size_t)cells[i].len + 1);
+        char *copy = cells[i].data == NULL ? NULL : malloc((size_t)cells[i].len + 1);
         if (copy != NULL && cells[i].len > 0) {
             memcpy(copy, cells[i].data, (size_t)cells[i].len);
         }
