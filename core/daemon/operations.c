@@ -37,7 +37,8 @@ static void complain(struct operations *o, const struct rider_error *err)
     }
 }
 
-/* One page, and what is due besides; returns how long to wait. */
+/* A page of each, and what is due besides; returns how long to wait. What fails keeps
+ * nothing else from going on, and waits itself. */
 static uint64_t step(void *arg)
 {
     struct operations *o = arg;
@@ -45,6 +46,10 @@ static uint64_t step(void *arg)
     bool more = false;
     int rc = operation_work_page(o->work, &more, &err);
 
+    if (rc != 0) {
+        complain(o, &err);
+    }
+    rc = operation_work_sweep(o->work, &more, &err);
     if (rc == 0 && clock_mono_ms() >= o->clean_at) {
         o->clean_at = clock_mono_ms() + CLEAN_MS;
         rc = operation_work_clean(o->work, &err);
@@ -52,7 +57,7 @@ static uint64_t step(void *arg)
     if (rc != 0) {
         complain(o, &err);
     }
-    return rc == 0 && more ? PAUSE_MS : LOOK_MS;
+    return more ? PAUSE_MS : LOOK_MS;
 }
 
 static int create(const char *dsn, struct operations **ret, struct rider_error *err)

@@ -78,8 +78,13 @@ int operation_work_page(struct operation_work *work, bool *ret_more,
                         struct rider_error *err)
 {
     *ret_more = false;
-    int rc = page(work, run_sql, ret_more, err);
-    return rc == 0 ? page(work, sweep_sql, ret_more, err) : rc;
+    return page(work, run_sql, ret_more, err);
+}
+
+int operation_work_sweep(struct operation_work *work, bool *more,
+                         struct rider_error *err)
+{
+    return page(work, sweep_sql, more, err);
 }
 
 int operation_work_clean(struct operation_work *work, struct rider_error *err)

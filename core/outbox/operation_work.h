@@ -25,10 +25,15 @@ int operation_work_create(const char *dsn, struct operation_work **ret,
 void operation_work_destroy(struct operation_work *work);
 RIDER_DEFINE_PTR_CLEANUP(struct operation_work, operation_work_destroy);
 
-/** Does a page of one operation and one of what deleted subscriptions have left;
- *  *ret_more says whether there was any, and so may be more. */
+/** Does a page of one operation; *ret_more says whether there was any, and so may be
+ *  more. */
 int operation_work_page(struct operation_work *work, bool *ret_more,
                         struct rider_error *err) RIDER_MUST_CHECK;
+
+/** Does a page of what deleted subscriptions have left; sets *more, and never clears it,
+ *  when there may be more. */
+int operation_work_sweep(struct operation_work *work, bool *more,
+                         struct rider_error *err) RIDER_MUST_CHECK;
 
 /** Deletes secrets and kept answers whose time is over. */
 int operation_work_clean(struct operation_work *work,

@@ -58,6 +58,19 @@ def test_two_relays_work_off_a_backfill_and_a_recovery(db, relay_of, partners):
     assert first.term() == 0 and second.term() == 0
 
 
+def test_an_operation_that_fails_keeps_nothing_else(db, relay_of, partners):
+    destination, settings = partners
+    relay = relay_of([destination], **settings)
+    one = subscribe(db)
+    publish(db, 20)
+    wait_until(lambda: rows(db, one) == 20, "all is queued")
+    db.run("CREATE OR REPLACE FUNCTION outbox.run_operation(page int DEFAULT 250) RETURNS boolean LANGUAGE plpgsql"
+           " AS $$BEGIN RAISE EXCEPTION 'on purpose'; END$$")
+    db.run("UPDATE outbox.subscription SET deleted_at = now() - interval '2 minutes'")
+    wait_until(lambda: db.value("SELECT swept_at IS NOT NULL FROM outbox.subscription"), "it is swept")
+    wait_until(lambda: "on purpose" in relay.tail(), "it is told")
+
+
 def test_a_reload_starts_and_ends_the_thread(db, relay_of, file, partners):
     destination, settings = partners
     relay = relay_of([file], **settings)

@@ -115,6 +115,20 @@ def test_retention_leaves_what_is_redelivered_where_no_route_leads_any_more(lane
     assert deleted == [0] and lane.states(one) == {old: "PENDING"}
 
 
+# Another kind of destination --------------------------------------------------------------------------
+
+def test_what_a_destination_had_not_taken_before_it_got_subscriptions_is_dead(lane):
+    seq, held = lane.publish(), lane.publish()
+    lane.expand_all()
+    lane.db.run("INSERT INTO outbox.delivery (lane, seq, aggregate_type, aggregate_id, state, cause)"
+                " VALUES (%s, %s, 'order', 'k', 'RETRY', 'timeout'), (%s, %s, 'order', 'k', 'HELD', NULL)",
+                lane.lane, seq, lane.lane, held)
+    lane.tidy()
+    assert lane.db.run("SELECT seq, state, cause FROM outbox.delivery ORDER BY seq") == [
+        (seq, "DEAD", "no_route"), (held, "DEAD", "no_route")]
+    assert lane.db.value("SELECT count(*) FROM outbox.dead") == 2, "and a person decides"
+
+
 # A row without its event ----------------------------------------------------------------------------
 
 def test_a_row_without_an_event_above_an_older_dead_letter_ends_too(lane):

@@ -393,6 +393,11 @@ BEGIN
       hold_dead = tidy_subscriptions.hold_dead
     WHERE x.lane = l.lane RETURNING x.* INTO l;
   END IF;
+  -- Where the destination itself was sent to before, nobody sends what it had not taken.
+  UPDATE outbox.delivery d SET state = 'DEAD', cause = 'no_route', updated_at = clock_timestamp(),
+    last_error = 'the destination is one of subscriptions now'
+  WHERE d.lane = l.lane AND d.subscription = 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
+    AND d.state IN ('IN_FLIGHT', 'RETRY', 'HELD');
   -- A row older than the log can never end, and would block its key: its event is gone.
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
   WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
