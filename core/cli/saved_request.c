@@ -7,6 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+static bool has_nul(const char *p, const char *end)
+{
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+
+    return newline != NULL && memchr(p, '\0', (size_t)(newline - p)) != NULL;
+}
+
 /* Ends the line at `p` with a NUL and returns where the next one starts. */
 static char *cut_line(char *p, char *end)
 {
@@ -37,12 +44,22 @@ static int take_header(char *line, struct rider_signed_message *ret,
          len > 0 && strchr(" \t", value[len - 1]) != NULL;) {
         value[--len] = '\0';
     }
-    if (strcasecmp(line, "webhook-id") == 0) {
-        ret->id = value;
-    } else if (strcasecmp(line, "webhook-timestamp") == 0) {
-        ret->timestamp = value;
-    } else if (strcasecmp(line, "webhook-signature") == 0) {
-        ret->signature = value;
+    const struct {
+        const char *name;
+        const char **member;
+    } headers[] = {{"webhook-id", &ret->id},
+                   {"webhook-timestamp", &ret->timestamp},
+                   {"webhook-signature", &ret->signature}};
+
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        if (strcasecmp(line, headers[i].name) != 0) {
+            continue;
+        }
+        if (*headers[i].member != NULL) {
+            return rider_fail(err, RIDER_E_CONFIG, "the request has %s twice",
+                              headers[i].name);
+        }
+        *headers[i].member = value;
     }
     return 0;
 }
@@ -56,6 +73,9 @@ int saved_request_parse(struct buf *text, struct rider_signed_message *ret,
     bool first = true;
 
     while (line != NULL) {
+        if (has_nul(line, end)) {
+            return rider_fail(err, RIDER_E_CONFIG, "the request has a NUL in a header");
+        }
         char *next = cut_line(line, end);
 
         if (next == NULL) {

@@ -13,7 +13,8 @@
 
 /** Takes the three webhook headers and the body out of `text`, which it cuts up;
  *  *ret points into it. Lines end with CRLF or LF. RIDER_E_CONFIG when there is
- *  no empty line or a header line has no colon. */
+ *  no empty line, a header line has no colon or a NUL, or one of the three is there
+ *  twice. */
 int saved_request_parse(struct buf *text, struct rider_signed_message *ret,
                         struct rider_error *err) RIDER_MUST_CHECK;
 

@@ -64,11 +64,39 @@ static void missing_parts_are_noticed(void **state)
     assert_int_equal(message.body_len, 0);
 }
 
+/** Receivers take the first of two, or the last, or join them. */
+static void what_has_no_one_meaning_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {
+#define CASE(text) {text, sizeof(text) - 1}
+        CASE("webhook-id: 1\nWebhook-Id: 1\n\n"),
+        CASE("webhook-timestamp: 1\nwebhook-timestamp: 2\n\n"),
+        CASE("webhook-signature: v1,a\nx: y\nwebhook-signature:\n\n"),
+        CASE("webhook-id: 1\0\n\n"),
+        CASE("webhook-id: 1\n\0\n\n"),
+#undef CASE
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        RIDER_CLEANUP(buf_done) struct buf text = buf_make(4096);
+        struct rider_signed_message message;
+        struct rider_error err;
+
+        buf_append(&text, cases[i].text, cases[i].len);
+        assert_int_equal(saved_request_parse(&text, &message, &err), RIDER_E_CONFIG);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_line_ends_work),
         cmocka_unit_test(missing_parts_are_noticed),
+        cmocka_unit_test(what_has_no_one_meaning_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
