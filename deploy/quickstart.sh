@@ -159,8 +159,7 @@ stop_postgres() {
 }
 
 # The secret of `partner`, the key ring, and a token of the API as the file's hash and as a header for curl.
-make_secrets() {
-    local token
+make_secrets() (
     umask 077
     if [ ! -s "$state/webhook.secret" ]; then
         printf 'whsec_%s\n' "$(head -c 32 /dev/urandom | base64 -w 0)" >"$state/webhook.secret"
@@ -171,8 +170,7 @@ make_secrets() {
         echo "quickstart read,webhooks.write $(printf %s "$token" | sha256sum | cut -d' ' -f1)" >"$state/tokens"
         echo "Authorization: Bearer $token" >"$state/api.header"
     fi
-    umask 022
-}
+)
 
 write_config() {
     local secret=$state/webhook.secret
