@@ -36,7 +36,7 @@ struct outbox_lane_status {
     bool backlog_capped;   /* there are more */
     int64_t oldest_pending_ms; /* age of the oldest event not delivered and not dead;
                                   0: there is none; of the counted ones when capped */
-    int64_t cursor_lag_ms; /* age of the oldest event behind the cursor; 0: none */
+    int64_t cursor_lag_ms;     /* age of the oldest event behind the cursor; 0: none */
     const struct outbox_delivery_count *deliveries;
     size_t n_deliveries;
 };

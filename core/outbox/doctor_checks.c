@@ -307,7 +307,7 @@ static const char bloat_sql[] =
     "postgresql.conf'"
     " WHERE NOT current_setting('autovacuum')::boolean ORDER BY 2";
 
-#define KEPT_SINCE     \
+#define KEPT_SINCE      \
     "clock_timestamp()" \
     " - GREATEST(p.retention_ms, p.slow_ms) * interval '1 millisecond'"
 
