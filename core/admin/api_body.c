@@ -216,16 +216,13 @@ bool api_fields_bool(const struct api_fields *f, const char *name, bool *ret)
     return true;
 }
 
-bool api_fields_dry_run(const struct api_fields *f, const char *name, bool *ret)
+void api_fields_not_null(const struct api_fields *f, const char *name)
 {
     const struct json_node *node = json_node_member(f->object, name);
 
     if (node != NULL && node->kind == JSON_NODE_NULL) {
-        (void)find(f, name);
-        invalid(f, node, "true or false is expected");
-        return false;
+        invalid(f, node, "a value is expected, or no such member");
     }
-    return api_fields_bool(f, name, ret);
 }
 
 bool api_fields_word(const struct api_fields *f, const char *name,

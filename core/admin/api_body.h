@@ -43,9 +43,6 @@ bool api_fields_int(const struct api_fields *f, const char *name, int64_t min,
 bool api_fields_positive(const struct api_fields *f, const char *name, double min,
                          double max, const char **ret);
 bool api_fields_bool(const struct api_fields *f, const char *name, bool *ret);
-/** The same, but a null is a fault: for what keeps a change from being made, which must
- *  not be lost on the way. */
-bool api_fields_dry_run(const struct api_fields *f, const char *name, bool *ret);
 /** One of `words`, which ends with NULL. */
 bool api_fields_word(const struct api_fields *f, const char *name,
                      const char *const *words, const char **ret);
@@ -58,6 +55,10 @@ struct json_node *api_fields_list(const struct api_fields *f, const char *name,
 /** An object to be read with functions of this file; its `object` is NULL when it is
  *  not there. Finish it, too. */
 struct api_fields api_fields_object(const struct api_fields *f, const char *name);
+
+/** A fault when the member is null: for what keeps a change small or from being made, and
+ *  so must not be lost on the way. */
+void api_fields_not_null(const struct api_fields *f, const char *name);
 
 /** A fault unless the member is there. */
 void api_fields_require(const struct api_fields *f, const char *name);

@@ -118,8 +118,10 @@ static int read_change(struct api_call *call, struct json_tree *body, struct cha
     jw_object(&w, NULL);
     dead_filter_read(&f, keys, N_KEYS, &w);
     jw_object_end(&w);
-    (void)api_fields_dry_run(&f, "dryRun", &c->dry_run);
+    api_fields_not_null(&f, "dryRun");
+    (void)api_fields_bool(&f, "dryRun", &c->dry_run);
     if (!c->discard) {
+        api_fields_not_null(&f, "rate");
         (void)api_fields_int(&f, "rate", 1, INT32_MAX, &c->per_second);
     }
     api_fields_finish(&f);

@@ -69,6 +69,9 @@ static int read_recovery(struct api_call *call, struct json_tree *body,
                          struct buf *types, struct webhook_recovery *r)
 {
     static const char *const includes[] = {"failed", "missed", "all", NULL};
+    static const char *const limits[] = {"include", "since",       "until",
+                                         "from",    "event_types", "rate_per_second",
+                                         "dry_run"};
     struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
 
     (void)api_fields_word(&f, "include", includes, &r->include);
@@ -77,7 +80,10 @@ static int read_recovery(struct api_call *call, struct json_tree *body,
     read_from(&f, &r->from);
     read_types(&f, types, &r->event_types);
     (void)api_fields_positive(&f, "rate_per_second", 0.001, MAX_RATE, &r->per_second);
-    (void)api_fields_dry_run(&f, "dry_run", &r->dry_run);
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        api_fields_not_null(&f, limits[i]);
+    }
+    (void)api_fields_bool(&f, "dry_run", &r->dry_run);
     api_fields_finish(&f);
     return api_problem_check(call->problem);
 }

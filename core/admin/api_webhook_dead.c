@@ -95,7 +95,9 @@ static int read_redrive(struct api_call *call, struct json_tree *body,
         jw_string(&w, "subscription", "*");
     }
     jw_object_end(&w);
-    (void)api_fields_dry_run(&f, "dry_run", &r->dry_run);
+    api_fields_not_null(&f, "dry_run");
+    api_fields_not_null(&f, "rate_per_second");
+    (void)api_fields_bool(&f, "dry_run", &r->dry_run);
     (void)api_fields_int(&f, "rate_per_second", 1, 100000, &r->per_second);
     api_fields_finish(&f);
     return api_problem_check(call->problem);

@@ -65,9 +65,11 @@ def test_a_change_is_not_made_past_its_query(api, db, endpoint, sub, method, pat
 
 
 @pytest.mark.parametrize("path,name", [
-    ("{sub}/recover", "dry_run"), ("/webhooks/dead-letters/redrive", "dry_run"), ("/v1/dead:replay", "dryRun"),
+    ("{sub}/recover", "dry_run"), ("{sub}/recover", "since"), ("{sub}/recover", "event_types"),
+    ("{sub}/recover", "rate_per_second"), ("/webhooks/dead-letters/redrive", "dry_run"),
+    ("/webhooks/dead-letters/redrive", "rate_per_second"), ("/v1/dead:replay", "dryRun"), ("/v1/dead:replay", "rate"),
     ("/v1/dead:discard", "dryRun")])
-def test_a_dry_run_is_not_lost_in_a_null(api, sub, path, name):
+def test_what_limits_a_change_is_not_lost_in_a_null(api, sub, path, name):
     body = {name: None, **({} if "recover" in path else {"filter": {"cause": "timeout"}})}
     answer = api("POST", path.replace("{sub}", sub), body)
     assert answer.status == 422 and answer.faults() == {f"/{name}": "invalid-value"}

@@ -818,6 +818,20 @@ def test_a_kill_frees_the_key_of_a_test_after_a_while(api, made, db, endpoint):
     assert answers[0].status == 200 and answers[1].body == answers[0].body and len(endpoint.at()) == 2
 
 
+def test_who_leaves_finds_the_answer_later(api, made, endpoint):
+    sub = made()
+    started = slow_endpoint(endpoint)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", api.port)) as connection:
+        connection.request("POST", at(sub, "/test"), headers={
+            "Authorization": f"Bearer {api.tokens['writer']}", "Idempotency-Key": "k"})
+        assert started.wait(10)
+    again = api("POST", at(sub, "/test"), idempotency_key="k")
+    assert again.code == "idempotency-in-progress"
+    wait_until(lambda: api("POST", at(sub, "/test"), idempotency_key="k").status == 200, "the first has ended")
+    assert api("POST", at(sub, "/test"), idempotency_key="k").headers["idempotency-replayed"] == "true"
+    assert len(endpoint.at()) == 1
+
+
 def test_a_test_that_cannot_be_made_leaves_its_key_free(api, made, db, endpoint):
     sub = made()
     started = slow_endpoint(endpoint, 4)
