@@ -459,7 +459,8 @@ static const struct family families[] = {
     {"postrider_pending_events", METRIC_GAUGE, "lane",
      "Events behind the lane's cursor when last sampled.", SAMPLED(emit_pending)},
     {"postrider_oldest_pending_age_seconds", METRIC_GAUGE, "lane",
-     "Age of the oldest undelivered event when last sampled; 0 when there is none.",
+     "Age of the oldest undelivered event when last sampled, also one that waits for a "
+     "subscription that is paused; 0 when there is none.",
      SAMPLED(emit_oldest)},
     {"postrider_cursor_lag_seconds", METRIC_GAUGE, "lane",
      "Age of the oldest event behind the lane's cursor when last sampled; 0 when there "
