@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define BODY_MAX     16384u
 #define HEADERS_MAX  32768u
-#define REQUESTS_MAX 2u /* the first and one repetition */
+#define REQUESTS_MAX 2u  /* the first and one repetition */
+#define CA_CACHE_S   60L /* a file of the destination that changes is read within that */
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
@@ -162,9 +164,7 @@ static CURLcode set_limits(CURL *easy, const struct webhook_config *config)
         {CURLOPT_TIMEOUT_MS, (long)config->timeout_ms},
         {CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms},
         {CURLOPT_MAXLIFETIME_CONN, 300},
-        /* Each connection reads its files and proves itself; libcurl would keep
-         * authorities for a day, and a resumed session is not verified again. */
-        {CURLOPT_CA_CACHE_TIMEOUT, 0},
+        /* Each connection proves itself: a resumed session is not verified again. */
         {CURLOPT_SSL_SESSIONID_CACHE, 0},
         {CURLOPT_TCP_NODELAY, 1},
         {CURLOPT_HTTPPROXYTUNNEL, 1},
@@ -206,16 +206,19 @@ static CURLcode set_texts(CURL *easy, const struct webhook_config *config)
 }
 
 /** Files of the subscription where it names some, else those of the destination,
- *  else libcurl's. libcurl shares no connection between handles that differ here. */
+ *  else libcurl's. libcurl shares no connection between handles that differ here. It
+ *  keeps one set of authorities: that of the destination, since the system's takes
+ *  40 ms to read. One of a subscription is read each time and leaves it in place. */
 static CURLcode set_tls(struct webhook_transfer *transfer,
                         const struct webhook_tls *tls)
 {
     const struct webhook_config *config = transfer->config;
-    const char *ca = tls->ca[0] != '\0' ? tls->ca : config->ca_file;
+    bool own_ca = tls->ca[0] != '\0';
+    const char *ca = own_ca ? tls->ca : config->ca_file;
     bool own_cert = tls->cert[0] != '\0';
     CURL *easy = transfer->easy;
 
-    transfer->own_tls = own_cert || tls->ca[0] != '\0';
+    transfer->own_tls = own_cert || own_ca;
     CURLcode rc =
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca != NULL ? ca : transfer->default_ca);
 
@@ -224,6 +227,9 @@ static CURLcode set_tls(struct webhook_transfer *transfer,
              ? rc
              : curl_easy_setopt(easy, CURLOPT_CAPATH,
                                 ca != NULL ? NULL : transfer->default_ca_path);
+    rc = rc != CURLE_OK ? rc
+                        : curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT,
+                                           own_ca ? 0L : CA_CACHE_S);
     rc = rc != CURLE_OK ? rc
                         : curl_easy_setopt(easy, CURLOPT_SSLCERT,
                                            own_cert ? tls->cert : config->cert_file);
@@ -268,7 +274,12 @@ static void read_defaults(struct webhook_transfer *transfer)
     if (curl_easy_getinfo(transfer->easy, CURLINFO_CAINFO, &text) == CURLE_OK) {
         transfer->default_ca = text;
     }
-    if (curl_easy_getinfo(transfer->easy, CURLINFO_CAPATH, &text) == CURLE_OK) {
+    /* The folder has what the file has, and libcurl keeps no set that has a folder. */
+    bool has_file =
+        transfer->default_ca != NULL && access(transfer->default_ca, R_OK) == 0;
+
+    if (!has_file &&
+        curl_easy_getinfo(transfer->easy, CURLINFO_CAPATH, &text) == CURLE_OK) {
         transfer->default_ca_path = text;
     }
 }

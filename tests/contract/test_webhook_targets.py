@@ -300,6 +300,30 @@ def test_an_authority_that_was_replaced_is_trusted_no_more(folder, tmp_path):
         assert len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_systems_authorities_are_not_read_each_time(folder, own):
+    """They are a hundred and more, and reading them takes as long as twenty handshakes, in which nothing else is
+    sent. A subscription with an authority of its own, each second time, changes nothing. What comes while one fails
+    goes back untried; a busy machine fails more slowly, so it may take three times."""
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    if not os.path.exists(bundle) or os.path.getsize(bundle) < 100_000:
+        pytest.skip("this system has no bundle of authorities")
+    for _ in range(3):
+        with tls_server(folder["red"]) as receiver:
+            url = f"https://localhost:{receiver.port}/answerandclose"
+            run = drive("webhook", target(url, {
+                "allow_cidrs": "127.0.0.1,::1", "timeout": "9s", "connect_timeout": "9s", "max_connections": "1",
+                "target.count": "2", "target.rate": "50", "tls_folder": folder["path"], "target.sick": "1",
+                "target.sick_url": url, **({"target.sick_ca_ref": "red"} if own else {})}), events=100)
+        # The server's authority is none of the system's.
+        assert run.causes == ({"none": 50, "tls": 50} if own else {"tls": 100})
+        tried = sum(1 for c in run.completions if c["attempt"])
+        print(f"{tried} handshakes in {run.totals['ms']} ms")
+        if tried > 90:
+            return
+    pytest.fail(f"{tried} of 100 were tried")
+
+
 def test_an_encrypted_key_asks_nobody(folder, tmp_path):
     """On a terminal OpenSSL would ask for the passphrase, and everything would wait for the answer."""
     certificate, key = folder["red"].issue("sender")
