@@ -135,6 +135,26 @@ class Chaos:
             self.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
                         " AND application_name LIKE '%%:%%' AND random() < 0.5")
 
+    def reload(self) -> None:
+        """Another set of options, or no such destination at all for a while."""
+        relay = random.choice(self.relays)
+        before = json.loads(json.dumps(relay.config))
+        if random.random() < 0.3:
+            relay.config["destinations"], relay.config["routes"] = [], []
+            relay.config["destinations"].append({"name": "other", "adapter": "stdout", "start_from": "now",
+                                                 "options": {"path": "/dev/null"}})
+            relay.config["routes"].append({"match": {"type": ["nothing"]}, "to": ["other"]})
+        else:
+            relay.config["destinations"][0] |= {"max_in_flight": random.choice((4, 32, 200)),
+                                                "on_dead": random.choice(("skip", "hold"))}
+            relay.config["destinations"][0]["options"]["timeout"] = random.choice(("1s", "5s"))
+        relay.write_config()
+        relay.hup()
+        self.stopped.wait(random.uniform(0.1, 1.5))
+        relay.config = before
+        relay.write_config()
+        relay.hup()
+
     def run(self, seconds: float) -> None:
         for t in self.threads:
             t.start()
@@ -150,7 +170,8 @@ class Chaos:
             endpoint.answer = None
         for path in self.subs:
             self.set_status(path, "active")
-        wait_until(lambda: self.db.value("SELECT sum(events) FROM outbox.backlog") == 0, "the log has passed", 60)
+        wait_until(lambda: self.db.value("SELECT sum(events) FROM outbox.backlog"
+                                         " WHERE destination = 'partners'") == 0, "the log has passed", 60)
         for ident, _ in self.subs.values():
             assert self.api("POST", f"{BASE}/{ident}/recover", {"include": "all"}).status == 202
         wait_until(lambda: self.db.value("SELECT count(*) FROM outbox.operation WHERE state = 'running'") == 0,
@@ -203,6 +224,14 @@ def test_people_and_faults_lose_nothing(chaos, db):
     db.run(ERRORS)
     chaos.run(SECONDS)
     db.run(NO_ERRORS)
+    chaos.heal()
+    chaos.judge()
+
+
+def test_reloads_lose_nothing(chaos):
+    chaos.loop(lambda: chaos.interfere(("active", "paused", "disabled")), 0.1)
+    chaos.loop(chaos.reload, 0.3)
+    chaos.run(SECONDS)
     chaos.heal()
     chaos.judge()
 
