@@ -51,6 +51,19 @@ def test_what_was_left_is_queued_page_by_page_before_what_is_new(lane):
     assert lane.drain(one) == left + new
 
 
+def test_what_was_left_and_is_gone_stops_nothing(lane):
+    one = lane.subscribe()
+    left = [lane.publish("k") for _ in range(6)]
+    restore(lane)
+    lane.db.run("DELETE FROM outbox.event WHERE seq = ANY (%s)", left[:5])
+    lane.tidy()
+    for _ in range(4):
+        lane.expand(2)
+    after = lane.publish("k")
+    lane.expand_all()
+    assert list(lane.states(one)) == [left[5], after]
+
+
 def test_what_committed_after_a_subscription_began_is_its_own(lane):
     """The event is older than the subscription, and its transaction ended later."""
     earlier = lane.publish("a")

@@ -176,6 +176,13 @@ def test_those_who_take_nothing_of_it_cut_no_page(lane):
     assert lane.db.value("SELECT count(*) FROM outbox.delivery") == 600 + 100 * 998
 
 
+def test_a_page_has_a_hundred_types_at_most(lane):
+    one = lane.subscribe()
+    lane.db.run("SELECT outbox.publish('type.' || i %% 250, 'k', '1') FROM generate_series(0, %s) i", 499)
+    assert [lane.expand(1000)[0][1:3] for _ in range(5)] == [(100, True)] * 4 + [(100, False)]
+    assert len(lane.states(one)) == 500
+
+
 def test_a_page_follows_the_number_of_subscriptions(db):
     """However many subscribe, and whatever they filter by, one page is small enough for the lease."""
     lane = Expander(db)

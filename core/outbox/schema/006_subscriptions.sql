@@ -281,10 +281,16 @@ $$;
 REVOKE ALL ON FUNCTION outbox.expand_events(outbox.lane, bigint[], boolean) FROM PUBLIC;
 
 -- The first of these events, as many as make 50,000 rows at most, or one: whoever subscribes to everything at once, the
--- lease waits for it. By their types alone: a filter that refuses takes its time, too.
+-- lease waits for it. By their types alone: a filter that refuses takes its time, too, and so does each new type, of
+-- which there are 100. One that is gone makes none.
 CREATE FUNCTION outbox.expansion_page(destination text, seqs bigint[]) RETURNS bigint[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  WITH page AS MATERIALIZED (SELECT e.seq, e.type FROM outbox.event e WHERE e.seq = ANY (seqs)),
+  WITH found AS (
+    SELECT q.seq, e.type, row_number() OVER (PARTITION BY e.type ORDER BY q.seq) AS nth
+    FROM unnest(seqs) q(seq) LEFT JOIN outbox.event e ON e.seq = q.seq),
+  page AS MATERIALIZED (
+    SELECT f.seq, f.type FROM (SELECT x.seq, x.type, sum((x.nth = 1)::int) OVER (ORDER BY x.seq) AS types FROM found x) f
+    WHERE f.types <= 100),
   kinds AS MATERIALIZED (
     SELECT t.type, (SELECT count(*) FROM outbox.subscription s
                     WHERE s.destination = expansion_page.destination AND s.deleted_at IS NULL AND s.status <> 'disabled'
@@ -292,7 +298,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM (SELECT DISTINCT p.type FROM page p) t)
   SELECT array_agg(x.seq ORDER BY x.seq)
   FROM (SELECT p.seq, row_number() OVER (ORDER BY p.seq) AS nth, sum(k.takers) OVER (ORDER BY p.seq) AS total
-        FROM page p JOIN kinds k ON k.type = p.type) x
+        FROM page p JOIN kinds k ON k.type IS NOT DISTINCT FROM p.type) x
   WHERE x.total <= 50000 OR x.nth = 1
 $$;
 REVOKE ALL ON FUNCTION outbox.expansion_page(text, bigint[]) FROM PUBLIC;
