@@ -297,8 +297,7 @@ static void finish_ended(struct webhook_client *client)
         if (start_again(client, transfer)) {
             continue;
         }
-        struct webhook_exchange exchange =
-            webhook_transfer_result(transfer, code, (int64_t)time(NULL));
+        struct webhook_exchange exchange = webhook_transfer_result(transfer, code);
         struct rider_result result = webhook_verdict(&exchange);
 
         finish_one(client, transfer, &exchange, &result);
@@ -323,8 +322,8 @@ static bool wind_down(struct webhook_client *client)
 
         /* The oldest first: libcurl looks for a connection among all of its host. */
         while ((transfer = TAILQ_FIRST(&client->active)) != NULL) {
-            const struct webhook_exchange exchange = webhook_transfer_result(
-                transfer, CURLE_OPERATION_TIMEDOUT, (int64_t)time(NULL));
+            const struct webhook_exchange exchange =
+                webhook_transfer_result(transfer, CURLE_OPERATION_TIMEDOUT);
             struct rider_result aborted = result;
 
             aborted.flags = exchange.sent ? RIDER_RESULT_MAYBE_DELIVERED : 0;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BODY_MAX     16384u
@@ -36,11 +37,13 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+/** Of several the longest, and of those that say nothing none: each is a floor. */
 static void keep_retry_after(struct webhook_transfer *transfer, const char *line,
                              size_t len)
 {
     static const char name[] = "retry-after:";
     size_t name_len = sizeof(name) - 1;
+    char value[64];
 
     if (len < name_len || strncasecmp(line, name, name_len) != 0) {
         return;
@@ -50,9 +53,13 @@ static void keep_retry_after(struct webhook_transfer *transfer, const char *line
            (line[name_len + len - 1] == '\n' || line[name_len + len - 1] == '\r')) {
         len--;
     }
-    if (len < sizeof(transfer->retry_after)) {
-        memcpy(transfer->retry_after, line + name_len, len);
-        transfer->retry_after[len] = '\0';
+    if (len < sizeof(value)) {
+        memcpy(value, line + name_len, len);
+        value[len] = '\0';
+        uint32_t ms = webhook_retry_after(value, (int64_t)time(NULL));
+
+        transfer->retry_after_ms =
+            ms > transfer->retry_after_ms ? ms : transfer->retry_after_ms;
     }
 }
 
@@ -75,7 +82,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
     }
     if (len <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         transfer->answered = true;
-    } else {
+    } else if (!transfer->answered) { /* what follows the body is no header */
         keep_retry_after(transfer, line, len);
     }
     return len;
@@ -357,7 +364,7 @@ static void forget_last(struct webhook_transfer *transfer)
     transfer->starved = false;
     transfer->stopped = false;
     transfer->unclean = false;
-    transfer->retry_after[0] = '\0';
+    transfer->retry_after_ms = 0;
 }
 
 bool webhook_transfer_begin(struct webhook_transfer *transfer,
@@ -412,7 +419,7 @@ static bool ended_at_proxy(const struct webhook_transfer *transfer, CURLcode cod
 }
 
 struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
-                                                CURLcode code, int64_t now)
+                                                CURLcode code)
 {
     uint64_t started_ms = transfer->attempt.started_mono_us / 1000u;
     struct webhook_exchange exchange = {
@@ -425,7 +432,7 @@ struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *t
         .peer_alive = transfer->endpoint->answered_ms > started_ms,
         .resolved = transfer->refused + transfer->opened > 0,
         .starved = transfer->starved,
-        .retry_after_ms = webhook_retry_after(transfer->retry_after, now),
+        .retry_after_ms = transfer->retry_after_ms,
     };
 
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,

@@ -42,7 +42,7 @@ struct webhook_transfer {
     bool stopped; /* the guard refused an open connection */
     bool unclean; /* the kept connection may not be used; nothing was sent on it */
     bool own_tls; /* the handle carries files of a subscription */
-    char retry_after[64];
+    uint32_t retry_after_ms;
     const char *default_ca, *default_ca_path; /* libcurl's */
     struct webhook_attempt attempt;
 };
@@ -66,9 +66,9 @@ bool webhook_transfer_begin(struct webhook_transfer *transfer,
  *  time that is left. False: out of memory. */
 bool webhook_transfer_again(struct webhook_transfer *transfer);
 
-/** What happened, for webhook_verdict(); `now` is Unix seconds. */
+/** What happened, for webhook_verdict(). */
 struct webhook_exchange webhook_transfer_result(const struct webhook_transfer *transfer,
-                                                CURLcode code, int64_t now);
+                                                CURLcode code);
 
 /** Tells of the try in *ret, which borrows from the transfer until end(). False:
  *  nothing was tried, because this host could not open a socket. */

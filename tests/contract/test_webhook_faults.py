@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from dataclasses import dataclass
 
 import pytest
@@ -348,12 +349,12 @@ def check_attempt(one: dict, attempt: dict | None) -> None:
     ("7", 7000), ("0", 0), ("-5", 0), ("120.5", 0), ("soon", 0), ("1e3", 0), ("315360000", 3_600_000),
     ("99999999999999999999", 3_600_000), ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
     ("Sun, 06 Nov 2094 08:49:37 GMT", 3_600_000), ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+    ("9\r\nRetry-After: soon", 9000), ("9\r\nRetry-After: 12", 12_000), ("12\r\nRetry-After: 9", 12_000),
 ])
 @pytest.mark.parametrize("status, honoured", [(429, True), (503, True), (500, False)])
 def test_retry_after(value, milliseconds, status, honoured):
     with FaultReceiver() as receiver:
-        path = value.replace(" ", "%20")
-        run = drive("webhook", target(f"{receiver.base}/status/{status}/{path}"))
+        run = drive("webhook", target(f"{receiver.base}/status/{status}/{urllib.parse.quote(value)}"))
         one = run.only
         assert one["retry_after_ms"] == (milliseconds if honoured else 0)
         assert run.totals["webhook_clamped_retry_after_total"] == (1 if milliseconds == 3_600_000 else 0)
