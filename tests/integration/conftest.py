@@ -10,6 +10,8 @@ import uuid
 
 import pytest
 
+from harness.api import Endpoint
+from harness.expander import Expander
 from harness.postgres import Database, Postgres
 from harness.receiver import Receiver
 from harness.relay import Relay
@@ -91,6 +93,14 @@ def db(postgres, migrated_template, request) -> Database:
     database.drop()
 
 
+@pytest.fixture
+def lane(postgres, empty_template, request):
+    """A lane of subscriptions in a database of this test alone."""
+    database = postgres.create_database("x_" + request.node.name, template=empty_template)
+    yield Expander(database)
+    database.drop()
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_server(tmp_path_factory):
     """A RabbitMQ node of this session."""
@@ -114,6 +124,14 @@ def receiver():
     """A webhook endpoint that is up."""
     with Receiver() as r:
         yield r
+
+
+@pytest.fixture
+def endpoint():
+    """A receiver of subscriptions, by path."""
+    e = Endpoint()
+    yield e
+    e.stop()
 
 
 def unique(name: str) -> str:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness.api import ApiClient, Endpoint, partners
+from harness.api import ApiClient, partners
 from harness.secrets import KeyRing
 from harness.wait import wait_until
 
@@ -20,13 +20,6 @@ def api(relay_of, tmp_path, build, postrider):
     client.relay = relay_of([partners(**QUICK)], api=client.settings,
                             webhooks={"key_ring": KeyRing(build, postrider, tmp_path).path})
     return client
-
-
-@pytest.fixture
-def endpoint():
-    e = Endpoint()
-    yield e
-    e.stop()
 
 
 @pytest.fixture

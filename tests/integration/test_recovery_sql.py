@@ -11,14 +11,6 @@ from harness.expander import Expander
 from harness.wait import wait_until
 
 
-@pytest.fixture
-def lane(postgres, empty_template, request):
-    """A lane of subscriptions in a database of this test alone."""
-    database = postgres.create_database("r_" + request.node.name, template=empty_template)
-    yield Expander(database)
-    database.drop()
-
-
 def dead(lane, one: int, *keys: str) -> list[int]:
     """Events of these keys that the endpoint has refused for good."""
     seqs = [lane.publish(key) for key in keys]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.api import Answer, ApiClient, Endpoint, partners
+from harness.api import Answer, ApiClient, partners
 from harness.secrets import KeyRing
 
 BASE = "/webhooks/subscriptions"
@@ -24,13 +24,6 @@ def api(relay_of, tmp_path, build, postrider):
     yield client
     for exchange in client.exchanges:
         assert exchange["status"] != 500 and "SQLSTATE" not in str(exchange["body"]), exchange
-
-
-@pytest.fixture
-def endpoint():
-    e = Endpoint()
-    yield e
-    e.stop()
 
 
 @pytest.fixture

@@ -4,18 +4,7 @@
 import contextlib
 import threading
 
-import pytest
-
-from harness.expander import Expander
 from harness.wait import wait_until
-
-
-@pytest.fixture
-def lane(postgres, empty_template, request):
-    """A lane of subscriptions in a database of this test alone."""
-    database = postgres.create_database("x_" + request.node.name, template=empty_template)
-    yield Expander(database)
-    database.drop()
 
 
 # Disabled, and back ---------------------------------------------------------------------------------

@@ -3,17 +3,6 @@
 
 import contextlib
 
-import pytest
-
-from harness.expander import Expander
-
-
-@pytest.fixture
-def lane(postgres, empty_template, request):
-    """A lane of subscriptions in a database of this test alone."""
-    database = postgres.create_database("m_" + request.node.name, template=empty_template)
-    yield Expander(database)
-    database.drop()
 
 
 def shifted(column: str) -> str:

@@ -9,14 +9,6 @@ import pytest
 from harness.expander import Expander
 
 
-@pytest.fixture
-def lane(postgres, empty_template, request):
-    """A lane of subscriptions in a database of this test alone."""
-    database = postgres.create_database("u_" + request.node.name, template=empty_template)
-    yield Expander(database)
-    database.drop()
-
-
 @pytest.mark.parametrize("columns,taken", [
     ({}, 5),
     ({"event_types": ["order.paid"]}, 3),

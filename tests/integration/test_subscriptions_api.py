@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness.api import ApiClient, Endpoint, agree, partners
+from harness.api import ApiClient, agree, partners
 from harness.receiver import verify
 from harness.secrets import KeyRing
 from harness.wait import wait_until
@@ -35,13 +35,6 @@ def api(relay_of, tmp_path, ring):
     client.relay = relay_of([partners()], api=client.settings,
                             webhooks={"key_ring": ring.path, "signing_key": new_signing_key()})
     return client
-
-
-@pytest.fixture
-def endpoint():
-    e = Endpoint()
-    yield e
-    e.stop()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from harness.api import ApiClient, Endpoint, agree, partners
+from harness.api import ApiClient, agree, partners
 from harness.delivery_calls import DeliveryCalls
 from harness.secrets import KeyRing
 
@@ -25,13 +25,6 @@ def contract(root) -> str:
     folder = os.path.join(root, "tests", "contract")
     assert os.path.isdir(os.path.join(folder, "node_modules")), "run npm ci in tests/contract first"
     return folder
-
-
-@pytest.fixture
-def endpoint():
-    e = Endpoint()
-    yield e
-    e.stop()
 
 
 @pytest.fixture
