@@ -14,10 +14,17 @@ static int one_page(PGconn *conn, const char *const *params, int64_t *ret,
                     struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(PQclear) PGresult *res = NULL;
-    int rc = pg_sync_query(
-        conn, "SELECT outbox.retire($1::bigint * interval '1 millisecond', $2::int)", 2,
-        params, &res, err);
+    /* Whatever the database's default: what it waits for has to be seen afterwards. */
+    int rc = pg_sync_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
 
+    if (rc == 0) {
+        rc = pg_sync_query(
+            conn, "SELECT outbox.retire($1::bigint * interval '1 millisecond', $2::int)",
+            2, params, &res, err);
+    }
+    if (rc == 0) {
+        rc = pg_sync_exec(conn, "COMMIT", err);
+    }
     return rc != 0 ? rc : parse_int(PQgetvalue(res, 0, 0), ret, err);
 }
 

@@ -4,7 +4,11 @@
 import contextlib
 import threading
 
+import psycopg2
+
 from harness.wait import wait_until
+
+REPEATABLE = "-c default_transaction_isolation=repeatable\\ read"
 
 
 # Disabled, and back ---------------------------------------------------------------------------------
@@ -102,6 +106,36 @@ def test_retention_leaves_what_is_redelivered_where_no_route_leads_any_more(lane
         c.commit()
         thread.join()
     assert deleted == [0] and lane.states(one) == {old: "PENDING"}
+
+
+def test_retention_sees_what_it_waited_for_whatever_the_default(lane):
+    """At REPEATABLE READ it would look at the log as it was before it waited, and delete what a recovery has queued."""
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    old = lane.publish()
+    lane.expand_all()
+    lane.set_status(one, "active")
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT FROM outbox.lane FOR NO KEY UPDATE")
+        failed = []
+
+        def retire():
+            try:
+                with contextlib.closing(lane.db.connect(options=REPEATABLE)) as other, other, other.cursor() as look:
+                    look.execute("SELECT outbox.retire('0')")
+            except psycopg2.Error as e:
+                failed.append(e)
+        thread = threading.Thread(target=retire)
+        thread.start()
+        wait_until(lambda: failed or lane.db.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+            "it is refused or waits", 10)
+        lane.recover(one, "missed")
+        cursor.execute("SELECT outbox.run_operation()")
+        c.commit()
+        thread.join()
+    assert lane.db.run("SELECT seq FROM outbox.event") == [(old,)]
+    assert "READ COMMITTED" in str(failed[0])
 
 
 # Another kind of destination --------------------------------------------------------------------------

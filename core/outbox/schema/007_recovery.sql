@@ -504,6 +504,10 @@ BEGIN
   IF page IS NULL OR page NOT BETWEEN 1 AND 100000 THEN
     RAISE EXCEPTION 'outbox.retire(): page must be between 1 and 100000' USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  -- Rows that were made while it waited for a lane have to be seen, or it deletes the events that they need.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'outbox.retire() needs READ COMMITTED' USING ERRCODE = 'invalid_transaction_state';
+  END IF;
   IF NOT EXISTS (SELECT FROM outbox.lane) THEN
     RETURN 0;
   END IF;
