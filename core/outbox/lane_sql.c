@@ -122,7 +122,8 @@ static const struct pg_statement statements[] = {
              "current_setting('jit') = 'off' FROM outbox.lane l, outbox.meta m "
              "WHERE l.destination = $1 AND l.part = $2::int"},
     /* A claim is committed synchronously, whatever the session's default: after
-     * a crash of the server a token must never be given out twice. */
+     * a crash of the server a token must never be given out twice. A row of the future
+     * was written before the server's clock went back: nobody waits for that time. */
     {"claim",
      "WITH ok AS MATERIALIZED (SELECT l.lane, m.system_identifier = "
      "c.system_identifier "
@@ -134,7 +135,8 @@ static const struct pg_statement statements[] = {
      "  lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond', "
      "  updated_at = clock_timestamp() FROM ok "
      "  WHERE l.lane = ok.lane AND ok.here AND l.state = 'ACTIVE' "
-     "  AND (l.owner IS NULL OR l.owner = $2 OR l.lease_until < clock_timestamp()) "
+     "  AND (l.owner IS NULL OR l.owner = $2 OR l.lease_until < clock_timestamp() "
+     "  OR l.updated_at > clock_timestamp() + $3::bigint * interval '1 millisecond') "
      "  RETURNING l.lane, l.token, l.snap, l.win, l.win_seq) "
      "SELECT c.lane IS NOT NULL, l.owner, l.state, "
      "COALESCE((extract(epoch FROM l.lease_until - clock_timestamp()) * 1000)::bigint, "

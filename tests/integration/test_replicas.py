@@ -46,6 +46,20 @@ def test_lanes_are_shared_evenly_and_move_with_the_processes(db, fleet_of, tmp_p
         wait_shared(db, 1, 6)
 
 
+def test_a_lease_from_before_the_clock_went_back_is_over(db, relay_of, file):
+    """A lane whose owner died is not waited for until the clock is where it was."""
+    relay = relay_of([file])
+    wait_until(lambda: db.value("SELECT owner IS NOT NULL FROM outbox.lane"), "it has the lane")
+    relay.kill9()
+    db.run("UPDATE outbox.lane SET updated_at = clock_timestamp(), lease_until = clock_timestamp() + interval '1 hour'")
+    relay.start(wait=False)
+    let_run(3)
+    dead = db.value("SELECT owner FROM outbox.lane")
+    assert f":{relay.pid}:" not in dead, "a long lease is one"
+    db.run("UPDATE outbox.lane SET updated_at = updated_at + interval '1 hour'")
+    wait_until(lambda: f":{relay.pid}:" in db.value("SELECT owner FROM outbox.lane"), "it has the lane", 10)
+
+
 def test_sharing_out_under_load_repeats_nothing(db, fleet_of, file, hook):
     """Lanes change hands in good order when a process comes, without a second copy of anything."""
     fleet = fleet_of([file.config(partitions=4), hook.config(partitions=2)])
