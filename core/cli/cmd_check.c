@@ -6,12 +6,12 @@
  * destroying an instance (create() does no I/O by contract), and reports all
  * mistakes at once. The database is asked only when the user wants it.
  */
-#include "admin/listen_address.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "cli/cli_command.h"
 #include "cli/cli_settings.h"
+#include "http/listen_address.h"
 #include "outbox/admin_query.h"
 #include "outbox/migrate.h"
 #include "outbox/secret_store.h"

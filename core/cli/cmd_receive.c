@@ -9,7 +9,6 @@
  * Invariant: only the server thread touches `struct printer` until the receiver
  * has stopped; the eventfd is how it tells the main thread that all have come.
  */
-#include "admin/receiver.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -17,6 +16,7 @@
 #include "base/utf8.h"
 #include "cli/cli_command.h"
 #include "cli/key_file.h"
+#include "receiver/receiver.h"
 
 #include <errno.h>
 #include <poll.h>

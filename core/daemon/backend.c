@@ -2,7 +2,7 @@
 /*
  * backend.c - what the API works with, made from one configuration.
  *
- * Not here: what the API does with it (core/admin), trials (target_prober.c).
+ * Not here: what the API does with it (core/api), trials (target_prober.c).
  */
 #include "daemon/backend.h"
 

@@ -6,7 +6,7 @@
 #ifndef DAEMON_BACKEND_H
 #define DAEMON_BACKEND_H
 
-#include "admin/api_backend.h"
+#include "api/api_backend.h"
 #include "daemon/configuration.h"
 
 /** Fills *ret; whoever has it calls ret->destroy(ret->owner), from any thread, before

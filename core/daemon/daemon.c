@@ -9,8 +9,7 @@
  */
 #include "daemon/daemon.h"
 
-#include "admin/api_routes.h"
-#include "admin/http_server.h"
+#include "api/api_routes.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +22,7 @@
 #include "daemon/report.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
+#include "http/http_server.h"
 #include "outbox/secret_store.h"
 #include "postrider/version.h"
 

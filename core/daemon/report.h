@@ -9,9 +9,9 @@
 #ifndef DAEMON_REPORT_H
 #define DAEMON_REPORT_H
 
-#include "admin/ops_routes.h"
 #include "daemon/lane_set.h"
 #include "daemon/monitor.h"
+#include "daemon/ops_routes.h"
 
 #include <stdatomic.h>
 

@@ -8,7 +8,7 @@
 #ifndef DAEMON_TARGET_PROBER_H
 #define DAEMON_TARGET_PROBER_H
 
-#include "admin/prober.h"
+#include "api/prober.h"
 #include "config/settings.h"
 
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * subscriptions.c - subscriptions as the HTTP API shows and changes them.
  *
  * Invariant: every change raises `version`, which is the ETag, and leaves an audit row.
- * Not here: secrets (subscription_secrets.c), what values are good (core/admin).
+ * Not here: secrets (subscription_secrets.c), what values are good (core/api).
  */
 #include "outbox/subscriptions.h"
 

@@ -10,6 +10,7 @@
 #include "base/json_writer.h"
 #include "postrider/signature.h"
 #include "webhooks/base64.h"
+#include "webhooks/crypto.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -51,14 +52,13 @@ static void base64url(const unsigned char data[KEY_LEN], char out[TEXT_SIZE])
 /* RFC 7638: SHA-256 of the required members in the order of their names. */
 static bool thumbprint(const char *x, char out[TEXT_SIZE])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
+    unsigned char digest[CRYPTO_SHA256_LEN];
     char text[128];
 
     int n = snprintf(text, sizeof(text),
                      "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", x);
-    if (EVP_Digest(text, (size_t)n, digest, &len, EVP_sha256(), NULL) != 1 ||
-        len != KEY_LEN) {
+    const struct crypto_part members = {text, (size_t)n};
+    if (!crypto_sha256(&members, 1, digest)) {
         return false;
     }
     base64url(digest, out);

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# What operators use: doctor, dead letters, the API.
-postrider_unit_test(doctor outbox dispatch base)
+# What operators use: commands, doctor, metrics.
+postrider_unit_test(cli_args cli)
 postrider_unit_test(cli_change cli)
-postrider_unit_test(api_auth admin)
-postrider_unit_test(api_request admin)
-postrider_unit_test(api_route admin)
-postrider_unit_test(api_body admin)
-postrider_unit_test(event_filter admin)
-postrider_unit_test(rfc3339 admin)
-postrider_unit_test(slow_watch admin)
+postrider_unit_test(cli cli)
+postrider_unit_test(doctor outbox dispatch base)
+postrider_unit_test(event_line cli)
+postrider_unit_test(exposition metrics)
+postrider_unit_test(histogram metrics)
+postrider_unit_test(ops_routes daemon)
+postrider_unit_test(saved_request cli)

@@ -2,7 +2,7 @@
 /*
  * test_api_auth.c - token files: what they may hold, and that they may change.
  */
-#include "admin/api_auth.h"
+#include "api/api_auth.h"
 #include "base/log.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /*
  * test_api_body.c - bodies of requests: media types, members, all mistakes at once.
  */
-#include "admin/api_body.h"
+#include "api/api_body.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

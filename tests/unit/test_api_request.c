@@ -2,8 +2,8 @@
 /*
  * test_api_request.c - queries and bodies of the API, read strictly; problem answers.
  */
-#include "admin/api_problem.h"
-#include "admin/api_request.h"
+#include "api/api_problem.h"
+#include "api/api_request.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

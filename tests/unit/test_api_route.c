@@ -2,9 +2,9 @@
 /*
  * test_api_route.c - paths with parameters, methods, pages and hosts of the API.
  */
-#include "admin/api_page.h"
-#include "admin/api_route.h"
-#include "admin/host_check.h"
+#include "api/api_page.h"
+#include "api/api_route.h"
+#include "http/host_check.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

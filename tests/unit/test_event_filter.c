@@ -5,7 +5,7 @@
  *
  * `test_event_filter FILTER` prints the path of one filter, for that test.
  */
-#include "admin/event_filter.h"
+#include "api/event_filter.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * test_http_server.c - a real listener on a free port and a client that sends
  * raw bytes: what passes, what is refused, and that a stop lets answers leave.
  */
-#include "admin/http_server.h"
+#include "http/http_server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * test_listen_address.c - what can be listened on, and its text form.
  */
-#include "admin/listen_address.h"
+#include "http/listen_address.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

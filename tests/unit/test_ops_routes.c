@@ -2,7 +2,7 @@
 /*
  * test_ops_routes.c - path, method and state to answer.
  */
-#include "admin/ops_routes.h"
+#include "daemon/ops_routes.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * test_receiver.c - new, repeated, old, forged and malformed deliveries. The
  * signed request is the one most Standard Webhooks libraries test with.
  */
-#include "admin/receiver.h"
+#include "receiver/receiver.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * test_request_check.c - framing that smuggles requests and paths that hide
  * characters are refused; ordinary requests pass.
  */
-#include "admin/request_check.h"
+#include "http/request_check.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /*
  * test_rfc3339.c - times and entity tags as clients of the API write them.
  */
-#include "admin/api_etag.h"
-#include "admin/rfc3339.h"
+#include "api/api_etag.h"
+#include "api/rfc3339.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * test_seen_ids.c - the newest N ids are known, older ones are forgotten, and
  * the chains survive that.
  */
-#include "admin/seen_ids.h"
+#include "receiver/seen_ids.h"
 
 #include <setjmp.h> /* NOLINT: cmocka needs it */
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /*
  * test_slow_watch.c - connections that take too long are cut, others are not.
  */
-#include "admin/slow_watch.h"
+#include "http/slow_watch.h"
 
 #include <poll.h>
 #include <setjmp.h> /* NOLINT: cmocka needs it */
