@@ -20,9 +20,10 @@
 /* PostgreSQL 14: SQL-standard function bodies, and pipeline mode in libpq. */
 #define OLDEST_SERVER 140000
 
-/* Names are bound in pg_catalog, and a backslash in a literal is a backslash,
- * whatever the database or the role sets. The key is "postride" in ASCII. */
-static const char begin_locked[] = "BEGIN;"
+/* Names are bound in pg_catalog, a backslash in a literal is a backslash, and what
+ * another migrator did while this one waited is seen, whatever the database or the
+ * role sets. The key is "postride" in ASCII. */
+static const char begin_locked[] = "BEGIN ISOLATION LEVEL READ COMMITTED;"
                                    "SET LOCAL search_path = pg_catalog, pg_temp;"
                                    "SET LOCAL standard_conforming_strings = on;"
                                    "SET LOCAL statement_timeout = 0;"

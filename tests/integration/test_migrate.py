@@ -74,7 +74,9 @@ def test_a_dry_run_prints_and_changes_nothing(tool, empty):
     assert lines == [f"version {LATEST} {LATEST}"]
 
 
-def test_migrators_do_not_race(tool, empty):
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_migrators_do_not_race(tool, empty, isolation):
+    empty.run(f'ALTER DATABASE "{empty.name}" SET default_transaction_isolation = \'{isolation}\'')
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         done = list(pool.map(lambda _: migrate(tool, empty.dsn), range(6)))
     assert [d[0] for d in done] == [0] * 6, done
