@@ -138,6 +138,35 @@ def test_retention_sees_what_it_waited_for_whatever_the_default(lane):
     assert "READ COMMITTED" in str(failed[0])
 
 
+def test_no_event_goes_past_a_subscription_whatever_the_default(lane):
+    """At REPEATABLE READ an expansion that waited for one to be made would not see it, and pass its first event."""
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT FROM outbox.lane FOR NO KEY UPDATE")
+        cursor.execute("INSERT INTO outbox.subscription (destination, url) VALUES (%s, 'https://a.example/')"
+                       " RETURNING subscription", (lane.destination,))
+        one = cursor.fetchone()[0]
+        seq = lane.publish()
+        failed = []
+
+        def expand():
+            try:
+                with contextlib.closing(lane.db.connect(options=REPEATABLE)) as other, other, other.cursor() as look:
+                    look.execute("SELECT * FROM outbox.expand(%s, %s, 60000, 100, false, NULL, NULL)",
+                                 (lane.lane, lane.token))
+            except psycopg2.Error as e:
+                failed.append(e)
+        thread = threading.Thread(target=expand)
+        thread.start()
+        wait_until(lambda: failed or lane.db.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+            "it is refused or waits", 10)
+        c.commit()
+        thread.join()
+    lane.expand_all()
+    assert lane.states(one) == {seq: "PENDING"}
+    assert "READ COMMITTED" in str(failed[0])
+
+
 # Another kind of destination --------------------------------------------------------------------------
 
 def test_what_a_destination_had_not_taken_before_it_got_subscriptions_is_dead(lane):

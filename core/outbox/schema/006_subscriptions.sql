@@ -321,6 +321,10 @@ DECLARE
   left_over boolean;
   full_page boolean;
 BEGIN
+  -- A subscription that was made while it waited for the lane has to be seen, or the events go past it.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'outbox.expand() needs READ COMMITTED' USING ERRCODE = 'invalid_transaction_state';
+  END IF;
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = expand.lane AND x.token = expand.token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN;
