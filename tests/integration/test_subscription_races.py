@@ -167,6 +167,23 @@ def test_no_event_goes_past_a_subscription_whatever_the_default(lane):
     assert "READ COMMITTED" in str(failed[0])
 
 
+def test_retention_does_not_wait_for_an_operation_of_a_deleted_subscription(lane):
+    """Nobody ends it when the destination is gone with its lane, and no relay has another one with subscriptions."""
+    one = lane.subscribe()
+    lane.set_status(one, "disabled")
+    lane.publish(), lane.publish()
+    lane.expand_all()
+    lane.set_status(one, "active")
+    op = lane.recover(one, "missed")["operation"]
+    lane.db.run("UPDATE outbox.subscription SET deleted_at = clock_timestamp()")
+    lane.db.run("DELETE FROM outbox.delivery")
+    lane.db.run("DELETE FROM outbox.lane")
+    lane.db.run("INSERT INTO outbox.lane (destination) VALUES ('others')")
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == 2
+    lane.work()
+    assert lane.progress(op)["state"] == "cancelled"
+
+
 # Another kind of destination --------------------------------------------------------------------------
 
 def test_what_a_destination_had_not_taken_before_it_got_subscriptions_is_dead(lane):

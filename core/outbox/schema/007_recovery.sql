@@ -361,7 +361,7 @@ DECLARE
 BEGIN
   SELECT x.* INTO o FROM outbox.operation x
   JOIN outbox.subscription y ON y.subscription = x.subscription
-  JOIN outbox.lane z ON z.destination = y.destination AND z.part = 0
+  LEFT JOIN outbox.lane z ON z.destination = y.destination AND z.part = 0
   WHERE x.state = 'running' AND (y.deleted_at IS NOT NULL OR z.route_types <> '{}')
     AND (x.rate_per_second IS NULL OR x.enqueued
          < x.rate_per_second * (extract(epoch FROM clock_timestamp() - x.created_at) + 30))
@@ -527,7 +527,9 @@ BEGIN
                    WHERE e.seq > after AND e.seq <= last
                      AND (keep = interval '0' OR e.occurred_at < now() - keep)
                      AND NOT EXISTS (SELECT FROM outbox.lane l WHERE NOT pg_visible_in_snapshot(e.xid, l.snap))
-                     AND NOT EXISTS (SELECT FROM outbox.operation o WHERE o.state = 'running'
+                     AND NOT EXISTS (SELECT FROM outbox.operation o
+                                     JOIN outbox.subscription s ON s.subscription = o.subscription
+                                     WHERE o.state = 'running' AND s.deleted_at IS NULL
                                        AND e.seq > o.position AND e.seq <= o.last_seq)
                      AND NOT EXISTS (SELECT FROM outbox.delivery d
                                      WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))) THEN
@@ -547,7 +549,9 @@ BEGIN
       WHERE e.seq > after AND e.seq <= last
         AND (keep = interval '0' OR e.occurred_at < now() - keep)
         AND NOT EXISTS (SELECT FROM outbox.lane l WHERE NOT pg_visible_in_snapshot(e.xid, l.snap))
-        AND NOT EXISTS (SELECT FROM outbox.operation o WHERE o.state = 'running'
+        AND NOT EXISTS (SELECT FROM outbox.operation o
+                        JOIN outbox.subscription s ON s.subscription = o.subscription
+                        WHERE o.state = 'running' AND s.deleted_at IS NULL
                           AND e.seq > o.position AND e.seq <= o.last_seq)
         AND NOT EXISTS (SELECT FROM outbox.delivery d
                         WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))
