@@ -35,7 +35,7 @@ int operation_work_page(struct operation_work *work, bool *ret_more,
 int operation_work_sweep(struct operation_work *work, bool *more,
                          struct rider_error *err) RIDER_MUST_CHECK;
 
-/** Deletes secrets and kept answers whose time is over. */
+/** Deletes secrets and kept answers whose time is over, and what ended long ago. */
 int operation_work_clean(struct operation_work *work,
                          struct rider_error *err) RIDER_MUST_CHECK;
 

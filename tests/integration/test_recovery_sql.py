@@ -577,6 +577,37 @@ def test_secrets_and_answers_end(lane):
     assert lane.db.run("SELECT key FROM outbox.idempotency") == [("new",)]
 
 
+def test_what_ended_a_month_ago_is_forgotten(lane):
+    kept, gone, recent = lane.subscribe(), lane.subscribe(), lane.subscribe()
+    seq = lane.publish()
+    lane.expand_all()
+    for one in (kept, gone, recent):
+        lane.end(one, seq)
+        lane.recover(one)
+        lane.db.run("INSERT INTO outbox.attempt (subscription, trigger, outcome, started_at)"
+                    " VALUES (%s, 'test', 'delivered', now())", one)
+    lane.work()
+    lane.recover(kept)  # still running
+    lane.db.run("UPDATE outbox.operation SET finished_at = finished_at - interval '31 days' WHERE subscription <> %s",
+                recent)
+    lane.db.run("UPDATE outbox.subscription SET swept_at = now(), deleted_at = now()"
+                " - CASE subscription WHEN %s THEN interval '31 days' ELSE interval '29 days' END"
+                " WHERE subscription IN (%s, %s)", gone, gone, recent)
+    lane.call("SELECT outbox.clean_subscriptions()")
+    assert lane.db.run("SELECT subscription, state FROM outbox.operation ORDER BY 1") == [
+        (kept, "running"), (recent, "done")]
+    subscriptions = "SELECT subscription FROM outbox.subscription ORDER BY 1"
+    assert len(lane.db.run(subscriptions)) == 3, "its deliveries are still there to be looked at"
+    assert lane.call("SELECT outbox.retire('1 hour')")[0][0] == 0
+    lane.work()
+    assert lane.call("SELECT outbox.retire('0')")[0][0] == 1
+    lane.db.run("INSERT INTO outbox.attempt (subscription, trigger, outcome, started_at)"
+                " SELECT s.subscription, 'test', 'delivered', now() FROM outbox.subscription s")
+    lane.call("SELECT outbox.clean_subscriptions()")
+    for table in ("subscription", "subscription_health", "attempt"):
+        assert lane.db.run(f"SELECT subscription FROM outbox.{table} ORDER BY 1") == [(kept,), (recent,)], table
+
+
 def test_dead_letters_of_a_key_are_replayed_one_after_the_other(lane):
     one = lane.subscribe()
     seqs = dead(lane, one, "a", "a", "b")

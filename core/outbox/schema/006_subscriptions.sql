@@ -50,6 +50,7 @@ CREATE TABLE outbox.subscription (
 );
 CREATE UNIQUE INDEX subscription_uid ON outbox.subscription (uid) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_destination ON outbox.subscription (destination) WHERE deleted_at IS NULL;
+CREATE INDEX subscription_deleted ON outbox.subscription (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX subscription_filtered ON outbox.subscription (destination)
   WHERE deleted_at IS NULL AND filter_path IS NOT NULL;
 
@@ -162,6 +163,7 @@ CREATE TABLE outbox.operation (
 );
 CREATE INDEX operation_running ON outbox.operation (operation) WHERE state = 'running';
 CREATE INDEX operation_of ON outbox.operation (subscription, operation);
+CREATE INDEX operation_over ON outbox.operation (finished_at) WHERE state <> 'running';
 
 -- Requests with an Idempotency-Key. An answer is sealed as secrets are and written in the transaction of the change.
 -- What waits for somebody else meanwhile claims its key in one transaction and answers in a second one; a claim that

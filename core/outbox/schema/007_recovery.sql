@@ -477,14 +477,35 @@ END $$;
 REVOKE ALL ON FUNCTION outbox.sweep_deleted(int) FROM PUBLIC;
 
 -- Deletes answers kept for repeated requests after a day, secrets an hour after they stopped signing, and those of
--- deleted subscriptions. Runs as the owner, so that nobody else needs DELETE.
+-- deleted subscriptions. What ended a month ago goes, too, some at a time: operations, and a deleted subscription once
+-- no delivery names it. Runs as the owner, so that nobody else needs DELETE.
 CREATE FUNCTION outbox.clean_subscriptions() RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  over CONSTANT timestamptz := clock_timestamp() - interval '30 days';
+  gone bigint[];
+BEGIN
   DELETE FROM outbox.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
   DELETE FROM outbox.subscription_secret k WHERE k.expires_at < clock_timestamp() - interval '1 hour';
   DELETE FROM outbox.subscription_secret k USING outbox.subscription s
   WHERE s.subscription = k.subscription AND s.deleted_at < clock_timestamp() - interval '1 minute';
-$$;
+  -- Whoever is at the same meanwhile has the others.
+  DELETE FROM outbox.operation o WHERE o.operation = ANY (ARRAY(
+    SELECT x.operation FROM outbox.operation x WHERE x.state <> 'running' AND x.finished_at < over
+    ORDER BY x.finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED));
+  SELECT array_agg(r.subscription) INTO gone
+  FROM (SELECT s.subscription FROM outbox.subscription s
+        WHERE s.deleted_at < over AND s.swept_at IS NOT NULL
+          AND NOT EXISTS (SELECT FROM outbox.operation o WHERE o.subscription = s.subscription)
+          AND NOT EXISTS (SELECT FROM outbox.delivery d WHERE d.subscription = s.subscription AND d.subscription > 0)
+        ORDER BY s.subscription LIMIT 100 FOR UPDATE SKIP LOCKED) r;
+  IF gone IS NOT NULL THEN
+    DELETE FROM outbox.attempt a WHERE a.subscription = ANY (gone);
+    DELETE FROM outbox.subscription_secret k WHERE k.subscription = ANY (gone);
+    DELETE FROM outbox.subscription_health h WHERE h.subscription = ANY (gone);
+    DELETE FROM outbox.subscription s WHERE s.subscription = ANY (gone);
+  END IF;
+END $$;
 REVOKE ALL ON FUNCTION outbox.clean_subscriptions() FROM PUBLIC;
 
 -- As before, with four changes. Attempts go with their event; those of tests and handshakes by their own age. A page
