@@ -2,9 +2,9 @@
 /*
  * api_page.c - lists in pages.
  *
- * Keys are numbers that the database can read, so nothing that a client makes up can be more than a place
- * in the list; and since a cursor must be spelled as it would be written, there is one
- * spelling of each.
+ * Keys are numbers that the database can read, so nothing that a client makes up can be
+ * more than a place in the list; and since a cursor must be spelled as it would be
+ * written, there is one spelling of each.
  */
 #include "api/api_page.h"
 

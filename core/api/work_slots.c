@@ -110,6 +110,11 @@ bool work_slots_trial_begin(struct work_slots *slots, const char *who)
         rc = pthread_cond_timedwait(&slots->ended, &slots->lock, &until);
         place = find_place(slots, who);
     }
+    /* Whoever is refused may have to ask the database once more, as all who have waited
+     * do at the same moment. What runs ends by itself. */
+    while (place == NULL && slots->running >= MAX_RUNNING) {
+        (void)pthread_cond_wait(&slots->ended, &slots->lock);
+    }
     if (place != NULL) {
         *place = who;
     } else {

@@ -29,8 +29,9 @@ bool work_slots_begin(struct work_slots *slots);
 void work_slots_end(struct work_slots *slots);
 
 /** Gives the slot of a request back until work_slots_trial_end(), which does not block.
- *  `who`, the principal, lives until then. False, and the slot is kept: too many wait
- *  for others, of this principal or of all. Blocks a moment for that to change. */
+ *  `who`, the principal, lives until then. False, and there is a slot again: too
+ *  many wait for others, of this principal or of all. Blocks a moment for that to change,
+ *  and then for a slot. */
 bool work_slots_trial_begin(struct work_slots *slots, const char *who);
 void work_slots_trial_end(struct work_slots *slots, const char *who);
 

@@ -24,9 +24,10 @@ struct request_verdict {
     const char *reason; /* static; fit to be sent back */
 };
 
-/** Header names are tokens and values free of control characters; at most one
- *  Host, Authorization, Content-Type and Idempotency-Key; at most one Content-Length, only digits; Transfer-Encoding is exactly
- *  "chunked", once, and never beside a Content-Length. RFC 9112 sections 5 and 6. */
+/** Header names are tokens and values free of control characters; at most one Host,
+ *  Authorization, Content-Type and Idempotency-Key; at most one Content-Length, only
+ *  digits; Transfer-Encoding is exactly "chunked", once, and never beside a
+ *  Content-Length. RFC 9112 sections 5 and 6. */
 struct request_verdict request_check_headers(const struct http_header *headers,
                                              size_t n);
 
