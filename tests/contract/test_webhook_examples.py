@@ -192,11 +192,12 @@ def test_answers_the_handshake(example):
     for _ in range(2):
         status, answer = example.ask(body, sign(body))
         assert (status, json.loads(answer)) == (200, {"challenge": "chl_0123456789abcdef0123456789abcdef"})
-    for event in (b'{"type":"paid","challenge":"c"}', b'["verification"]', b'{"type":"verif', b"[" * 100_000):
+    for event in (b'{"type":"paid","challenge":"c"}', b'["verification"]', b'{"type":"verif', b"[" * 100_000,
+                  b'{"eventId":"e","type":"verification","payload":{}}'):
         event_id = f"evt_{len(event)}"
         assert example.ask(event, sign(event, event_id=event_id)) == (204, b"")
     assert example.post(b"{}") == 204
-    assert example.stop() == {"new": 5}
+    assert example.stop() == {"new": 6}
 
 
 def test_a_trial_has_no_effect(example):

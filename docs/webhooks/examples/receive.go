@@ -52,7 +52,7 @@ func verify(key []byte, header http.Header, body []byte) bool {
 // handshake is the answer that agrees to a subscription, if that is what the request asks for.
 func handshake(body []byte) []byte {
 	var ask struct{ Type, Challenge string }
-	if json.Unmarshal(body, &ask) != nil || ask.Type != "verification" {
+	if json.Unmarshal(body, &ask) != nil || ask.Type != "verification" || ask.Challenge == "" {
 		return nil
 	}
 	answer, _ := json.Marshal(map[string]string{"challenge": ask.Challenge})

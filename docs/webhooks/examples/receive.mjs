@@ -24,7 +24,7 @@ function verify(headers, body) {
 function handshake(body) {
   try {
     const { type, challenge } = JSON.parse(body);
-    return type === "verification" ? JSON.stringify({ challenge }) : "";
+    return type === "verification" && typeof challenge === "string" ? JSON.stringify({ challenge }) : "";
   } catch {
     return "";
   }
