@@ -282,6 +282,7 @@ static int send(struct api_call *call, struct trial *t, const char *type,
                  ? rider_fail(err, RIDER_E_NOT_FOUND, "nothing can be sent from here")
                  : prober->send(prober->arg, destination, &event, &t->result, err);
     if (rc == RIDER_E_NOT_FOUND) {
+        http_response_header(call->res, "Retry-After", "5"); /* of another relay */
         return api_problem_set(call->problem, "unavailable",
                                "this relay does not carry the destination");
     }

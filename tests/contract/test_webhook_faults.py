@@ -391,7 +391,7 @@ def test_a_kept_connection_that_was_closed_is_not_counted_as_a_failure():
 def test_what_was_not_asked_for_answers_nothing(authority, status, secure):
     """Something lies in the kept connection before the next request: it is not taken for that one's answer."""
     with FaultReceiver(tls=good_context(authority) if secure else None, host="localhost") as receiver:
-        more = {"max_in_flight": "1", "target.rate": "5", "ca_file": authority.ca, "allow_cidrs": "127.0.0.1,::1"}
+        more = {"max_in_flight": "1", "target.rate": "2", "ca_file": authority.ca, "allow_cidrs": "127.0.0.1,::1"}
         run = drive("webhook", target(f"{receiver.base}/unasked/{status}", more), events=5)
         assert run.outcomes == {"delivered": 5}
         assert len(receiver.requests) == len({r.headers["webhook-id"] for r in receiver.requests}) == 5

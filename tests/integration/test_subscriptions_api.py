@@ -841,6 +841,15 @@ def test_a_test_that_cannot_be_made_leaves_its_key_free(api, made, db, endpoint)
     assert db.value("SELECT count(*) FROM outbox.idempotency") == 1
 
 
+def test_a_relay_without_the_destination_says_so(api, made, db, endpoint):
+    sub = made()
+    db.run("UPDATE outbox.subscription SET destination = 'elsewhere'")
+    for tail in ("/test", "/verify"):
+        answer = api("POST", at(sub, tail), {})
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "5")
+    assert not endpoint.seen
+
+
 # ---- the rest -------------------------------------------------------------------------------------------------------
 
 def test_the_past_is_asked_for(api, made, db):
