@@ -4,8 +4,9 @@
  *
  * libcurl tells the ends of a connection, not its socket. A local port alone is not
  * enough: the kernel gives one to several connections with different peers. Sockets
- * are not taken out when they are closed, and a newer connection may take the slot of
- * an older one; whether a number still stands for the connection is asked at each use.
+ * are not taken out when they are closed; whether a number still stands for the
+ * connection is asked at each use, and whether it still belongs into its slot before
+ * another one takes it.
  */
 #include "webhook/webhook_kept.h"
 
@@ -17,7 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SLOTS 65536u
+#define SLOTS  65536u
+#define PROBES 8u /* slots that a connection may be in, from its own one on */
 
 struct webhook_kept {
     int fds[SLOTS]; /* 0: none, which is never a socket of libcurl's */
@@ -31,22 +33,6 @@ struct webhook_kept *webhook_kept_create(void)
 void webhook_kept_destroy(struct webhook_kept *kept)
 {
     free(kept);
-}
-
-/** FNV-1a, folded to the number of slots. */
-static size_t slot_of(const struct webhook_ends *ends)
-{
-    const int ports[] = {ends->peer_port, ends->local_port};
-    uint32_t hash = 2166136261u;
-
-    for (const char *c = ends->peer_ip; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
-    }
-    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
-        hash = (hash ^ (unsigned)(ports[i] & 0xff)) * 16777619u;
-        hash = (hash ^ (unsigned)(ports[i] >> 8)) * 16777619u;
-    }
-    return (hash ^ hash >> 16) % SLOTS;
 }
 
 typedef int name_fn(int fd, struct sockaddr *address, socklen_t *len);
@@ -72,6 +58,22 @@ static int end_of(int fd, name_fn *name, char ip[INET6_ADDRSTRLEN])
     return storage.ss_family == AF_INET6 ? ntohs(in6.sin6_port) : -1;
 }
 
+/** FNV-1a, folded to the number of slots. */
+static size_t slot_of(const struct webhook_ends *ends)
+{
+    const int ports[] = {ends->peer_port, ends->local_port};
+    uint32_t hash = 2166136261u;
+
+    for (const char *c = ends->peer_ip; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    }
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        hash = (hash ^ (unsigned)(ports[i] & 0xff)) * 16777619u;
+        hash = (hash ^ (unsigned)(ports[i] >> 8)) * 16777619u;
+    }
+    return (hash ^ hash >> 16) % SLOTS;
+}
+
 static bool has_ends(int fd, const struct webhook_ends *ends)
 {
     char ip[INET6_ADDRSTRLEN] = "";
@@ -81,12 +83,42 @@ static bool has_ends(int fd, const struct webhook_ends *ends)
            strcmp(ip, ends->peer_ip) == 0;
 }
 
+/** Whether what is in a slot is an open connection that is looked for there. */
+static bool belongs(int fd, size_t slot)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+    struct webhook_ends ends = {.peer_ip = ip};
+
+    if (fd <= 0) {
+        return false;
+    }
+    ends.local_port = end_of(fd, getsockname, ip);
+    ends.peer_port = end_of(fd, getpeername, ip);
+    return ends.local_port >= 0 && ends.peer_port >= 0 &&
+           (slot + SLOTS - slot_of(&ends)) % SLOTS < PROBES;
+}
+
+static void put(struct webhook_kept *kept, int fd, size_t home)
+{
+    size_t slot = home;
+
+    for (size_t i = 0; i < PROBES; i++) {
+        size_t next = (home + i) % SLOTS;
+
+        if (kept->fds[next] == fd || !belongs(kept->fds[next], next)) {
+            slot = next;
+            break;
+        }
+    }
+    kept->fds[slot] = fd;
+}
+
 void webhook_kept_add(struct webhook_kept *kept, const int *fds, size_t n,
                       const struct webhook_ends *ends)
 {
     for (size_t i = 0; i < n; i++) {
         if (has_ends(fds[i], ends)) {
-            kept->fds[slot_of(ends)] = fds[i];
+            put(kept, fds[i], slot_of(ends));
         }
     }
 }
@@ -94,9 +126,15 @@ void webhook_kept_add(struct webhook_kept *kept, const int *fds, size_t n,
 bool webhook_kept_is_clean(const struct webhook_kept *kept,
                            const struct webhook_ends *ends)
 {
-    int fd = kept->fds[slot_of(ends)];
+    size_t home = slot_of(ends);
     char byte = 0;
 
-    return fd > 0 && has_ends(fd, ends) &&
-           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    for (size_t i = 0; i < PROBES; i++) {
+        int fd = kept->fds[(home + i) % SLOTS];
+
+        if (fd > 0 && has_ends(fd, ends)) {
+            return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+        }
+    }
+    return false;
 }

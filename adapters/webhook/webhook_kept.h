@@ -31,7 +31,7 @@ void webhook_kept_add(struct webhook_kept *kept, const int *fds, size_t n,
                       const struct webhook_ends *ends);
 
 /** Whether the connection is open and has nothing to read. False as well if its socket
- *  is not known, which is rare. */
+ *  is not known, which is rare: it has lost its slot. */
 bool webhook_kept_is_clean(const struct webhook_kept *kept,
                            const struct webhook_ends *ends);
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -115,6 +116,30 @@ static void a_local_port_may_be_shared(void **state)
     webhook_kept_destroy(kept);
 }
 
+/** Among so many some share a slot: each of them stays known. */
+static void many_are_known(void **state)
+{
+    static struct connection all[1400];
+    struct rlimit files;
+    struct webhook_kept *kept = webhook_kept_create();
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    while (n < sizeof(all) / sizeof(all[0]) && 2 * n + 100 < files.rlim_cur) {
+        all[n] = connect_to("127.0.0.1", 0);
+        webhook_kept_add(kept, &all[n].ours, 1, &all[n].ends);
+        n++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        assert_true(webhook_kept_is_clean(kept, &all[i].ends));
+        hang_up(&all[i]);
+    }
+    webhook_kept_destroy(kept);
+}
+
 static void a_number_that_stands_for_another_is_not_asked(void **state)
 {
     struct webhook_kept *kept = webhook_kept_create();
@@ -143,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(input_is_seen),
         cmocka_unit_test(a_local_port_may_be_shared),
+        cmocka_unit_test(many_are_known),
         cmocka_unit_test(a_number_that_stands_for_another_is_not_asked),
     };
 
