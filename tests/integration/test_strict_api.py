@@ -3,11 +3,13 @@
 
 import base64
 import contextlib
+import os
 import random
 import threading
 import time
 
 import pytest
+import yaml
 
 from harness.api import Answer, ApiClient, partners
 from harness.secrets import KeyRing
@@ -116,6 +118,25 @@ def test_parameters_say_what_they_take(api, sub, tail, detail):
 def test_parameters_that_cannot_be_read(api, query, detail):
     answer = api("GET", f"{BASE}?{query}")
     assert (answer.status, answer.code) == (400, "bad-request") and detail in answer.body["detail"]
+
+
+def test_texts_are_as_long_as_the_contract_says(api, root):
+    with open(os.path.join(root, "docs", "openapi.yaml"), encoding="utf-8") as file:
+        contract = yaml.safe_load(file)
+    for path in ("/v1/dead", "/webhooks/dead-letters"):
+        for p in contract["paths"][path]["get"]["parameters"]:
+            if p.get("schema", {}).get("type") == "string" and not {"format", "pattern"} & p["schema"].keys():
+                text = "x" * p["schema"]["maxLength"]
+                assert api("GET", f"{path}?{p['name']}={text}").status == 200, p
+                assert api("GET", f"{path}?{p['name']}={text}x").status == 400, p
+    schemas = contract["components"]["schemas"]
+    for path, dry, keys in (("/v1/dead:replay", "dryRun", schemas["Filter"]["properties"]),
+                            ("/webhooks/dead-letters/redrive", "dry_run",
+                             schemas["Redrive"]["properties"]["filter"]["properties"])):
+        for name in (name for name, s in keys.items() if s.get("type") == "string" and "format" not in s):
+            text = "x" * keys[name]["maxLength"]
+            assert api("POST", path, {"filter": {name: text}, dry: True}).status == 200, name
+            assert api("POST", path, {"filter": {name: text + "x"}, dry: True}).status == 422, name
 
 
 # ---- headers --------------------------------------------------------------------------------------------------------
