@@ -40,8 +40,9 @@ root=$PWD
 results=$root/build/results
 failed_stages=
 jobs=$(nproc 2>/dev/null || echo 2)
-# Tests on servers mostly wait. A file stays whole, since its tests share servers.
-workers=$((jobs < 4 ? jobs : 4))
+# Tests on servers mostly wait, so there is one more than processors. A file stays whole, since its tests share
+# servers.
+workers=$((jobs < 4 ? jobs + 1 : 4))
 # The Debian packages of the tests belong to Debian's Python, whatever else is in the PATH.
 python=/usr/bin/python3
 
