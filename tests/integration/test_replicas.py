@@ -127,8 +127,8 @@ def test_kill_loop(db, postrider, tmp_path, file, queue, hook):
 
 
 def build_mutant(name: str, build: str) -> str:
-    """The relay of a build folder of its own, beside the one under test; returns the program."""
-    folder = os.path.join(build, f"mutant-{name}")
+    """The relay of a build folder beside the one under test; returns the program."""
+    folder = os.path.join(build, "mutant")
     for command in (["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DPOSTRIDER_TESTS=OFF",
                      f"-DPOSTRIDER_MUTANT={name}"],
                     ["ninja", "-C", folder, "postrider", "adapter_stdout", "adapter_webhook"]):
@@ -156,7 +156,7 @@ def test_mutant_is_no_release(build, tmp_path):
                           capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "no release" in done.stderr
     build_mutant("cursor_by_seq", build)
-    done = subprocess.run(["cmake", "--install", os.path.join(build, "mutant-cursor_by_seq"),
+    done = subprocess.run(["cmake", "--install", os.path.join(build, "mutant"),
                            "--prefix", tmp_path / "installed"],
                           capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "refusing to install" in done.stderr
