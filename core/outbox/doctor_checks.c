@@ -345,8 +345,7 @@ static const char retention_sql[] =
     " CROSS JOIN LATERAL (SELECT a.occurred_at FROM outbox.event a"
     "  WHERE a.seq > o.position AND a.seq <= o.last_seq ORDER BY a.seq LIMIT 1) e "
     "WHERE o.state = 'running' AND s.deleted_at IS NULL"
-    " AND p.retention_ms >= 0 AND e.occurred_at < " KEPT_SINCE
-    " ORDER BY 2";
+    " AND p.retention_ms >= 0 AND e.occurred_at < " KEPT_SINCE " ORDER BY 2";
 
 static const char backlog_sql[] =
     "SELECT 'warning' AS severity, " NAME_OF_LANE " AS subject,"

@@ -19,8 +19,9 @@ static int one_page(PGconn *conn, const char *const *params, int64_t *ret,
 
     if (rc == 0) {
         rc = pg_sync_query(
-            conn, "SELECT outbox.retire($1::bigint * interval '1 millisecond', $2::int)",
-            2, params, &res, err);
+            conn,
+            "SELECT outbox.retire($1::bigint * interval '1 millisecond', $2::int)", 2,
+            params, &res, err);
     }
     if (rc == 0) {
         rc = pg_sync_exec(conn, "COMMIT", err);
