@@ -131,7 +131,7 @@ static int read_catalogue(struct api_call *call, struct json_tree *body,
     }
     api_fields_finish(&f);
     int rc = api_problem_check(call->problem);
-    if (rc == 0) {
+    if (rc == 0 && list != NULL) {
         rc = check_twice(&f, list, err);
     }
     if (rc == 0) {

@@ -21,6 +21,7 @@
 struct idempotent {
     const char *key; /* NULL: the client sent none */
     char hash[65];   /* of method, path and body, in hex */
+    bool answered;   /* it was done before; its answer is in call->res and the body */
 };
 
 static struct idempotency_key key_of(const struct api_call *call,
@@ -122,16 +123,14 @@ static int read_key(struct api_call *call, struct idempotent *ret,
                : rider_fail(err, RIDER_E_INTERNAL, "could not hash a request");
 }
 
-/* *ret_answered: the request was done before, and its answer is in call->res and
- * `out`. Else the key is this transaction's to its end. */
+/* Unless it was answered, the key is this transaction's to its end. */
 static int begin(struct api_call *call, struct outbox_tx *tx, struct idempotent *ret,
-                 bool *ret_answered, struct buf *out, struct rider_error *err)
+                 struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
     enum idempotency_state state = IDEMPOTENCY_NEW;
     int rc = read_key(call, ret, err);
 
-    *ret_answered = false;
     if (rc != 0 || ret->key == NULL) {
         return rc;
     }
@@ -149,7 +148,7 @@ static int begin(struct api_call *call, struct outbox_tx *tx, struct idempotent 
         return api_problem_set(call->problem, "idempotency-key-reused",
                                "the Idempotency-Key was used for another request");
     }
-    *ret_answered = true;
+    ret->answered = true;
     return replay(call, ret->key, rows, out, err);
 }
 
@@ -194,7 +193,7 @@ int api_idempotent_ask(struct api_call *call, bool *ret_answered, struct buf *ou
                        struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
-    struct idempotent i;
+    struct idempotent i = {.key = NULL};
 
     *ret_answered = false;
     if (http_request_header(call->req, "Idempotency-Key") == NULL) {
@@ -202,7 +201,8 @@ int api_idempotent_ask(struct api_call *call, bool *ret_answered, struct buf *ou
     }
     int rc = outbox_tx_begin(call->dsn, &tx, err);
     if (rc == 0) {
-        rc = begin(call, tx, &i, ret_answered, out, err);
+        rc = begin(call, tx, &i, out, err);
+        *ret_answered = i.answered;
     }
     /* The key is let go here, not when the server notices that the client has left. */
     return rc == 0 ? outbox_tx_commit(tx, err) : rc;
@@ -212,17 +212,16 @@ int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
                         struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
-    struct idempotent i;
-    bool answered = false;
+    struct idempotent i = {.key = NULL};
     int rc = outbox_tx_begin(call->dsn, &tx, err);
 
     if (rc == 0) {
-        rc = begin(call, tx, &i, &answered, out, err);
+        rc = begin(call, tx, &i, out, err);
     }
-    if (rc == 0 && !answered) {
+    if (rc == 0 && !i.answered) {
         rc = fn(call, tx, arg, out, err);
     }
-    if (rc == 0 && !answered) {
+    if (rc == 0 && !i.answered) {
         rc = keep(call, tx, &i, out, err);
     }
     return rc == 0 ? outbox_tx_commit(tx, err) : rc;
@@ -230,20 +229,19 @@ int api_idempotent_once(struct api_call *call, api_change_fn *fn, void *arg,
 
 /* Asks, claims, prepares. */
 static int claim(struct api_call *call, const struct api_exchange *steps, void *arg,
-                 struct idempotent *ret, bool *ret_answered, struct buf *out,
-                 struct rider_error *err)
+                 struct idempotent *ret, struct buf *out, struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     int rc = outbox_tx_begin(call->dsn, &tx, err);
 
     if (rc == 0) {
-        rc = begin(call, tx, ret, ret_answered, out, err);
+        rc = begin(call, tx, ret, out, err);
     }
-    if (rc == 0 && !*ret_answered && ret->key != NULL) {
+    if (rc == 0 && !ret->answered && ret->key != NULL) {
         const struct idempotency_key key = key_of(call, ret);
         rc = idempotency_claim(tx, &key, err);
     }
-    if (rc == 0 && !*ret_answered) {
+    if (rc == 0 && !ret->answered) {
         rc = steps->prepare(call, tx, arg, out, err);
     }
     return rc == 0 ? outbox_tx_commit(tx, err) : rc;
@@ -281,11 +279,10 @@ static int finish(struct api_call *call, api_change_fn *fn, void *arg,
 int api_idempotent_exchange(struct api_call *call, const struct api_exchange *steps,
                             void *arg, struct buf *out, struct rider_error *err)
 {
-    struct idempotent i;
-    bool answered = false;
-    int rc = claim(call, steps, arg, &i, &answered, out, err);
+    struct idempotent i = {.key = NULL};
+    int rc = claim(call, steps, arg, &i, out, err);
 
-    if (rc != 0 || answered) {
+    if (rc != 0 || i.answered) {
         return rc;
     }
     rc = steps->exchange(call, arg, err);

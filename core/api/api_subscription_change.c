@@ -98,10 +98,11 @@ static int explain_update(struct api_call *call, const struct subscription_chang
     return rc;
 }
 
-/* `status`: the one that is asked for, or NULL. */
+/* `change` says which status is asked for, and of which version. */
 static int update(struct api_call *call, const struct json_node *merged,
-                  const struct subscription_document *d, const char *status,
-                  int64_t version, struct buf *out, struct rider_error *err)
+                  const struct subscription_document *d,
+                  struct subscription_change change, struct buf *out,
+                  struct rider_error *err)
 {
     RIDER_CLEANUP_PTR(outbox_tx_destroy) struct outbox_tx *tx = NULL;
     RIDER_CLEANUP_PTR(row_set_destroy) struct row_set *rows = NULL;
@@ -110,11 +111,9 @@ static int update(struct api_call *call, const struct json_node *merged,
 
     api_actor(call, actor);
     subscription_document_row(merged, d, NULL, &row);
-    struct subscription_change change = {.id = call->values[0],
-                                         .row = buf_text(&row),
-                                         .status = status,
-                                         .version = version,
-                                         .actor = actor};
+    change.id = call->values[0];
+    change.row = buf_text(&row);
+    change.actor = actor;
     int rc = outbox_tx_begin(call->dsn, &tx, err);
     if (rc == 0) {
         rc = subscription_update(tx, &change, err);
@@ -170,9 +169,10 @@ static int apply_patch(struct api_call *call, struct json_node *patch,
     if (rc == 0) {
         rc = api_problem_check(call->problem);
     }
-    return rc == 0 ? update(call, merged, &d, status == NULL ? NULL : d.status,
-                            row_set_int(rows, 0, "version"), out, err)
-                   : rc;
+    const struct subscription_change change = {
+        .status = status == NULL ? NULL : d.status,
+        .version = row_set_int(rows, 0, "version")};
+    return rc == 0 ? update(call, merged, &d, change, out, err) : rc;
 }
 
 /* A refusal for another version than `match` names, or 0. */

@@ -20,6 +20,6 @@ struct operations;
 int operations_apply(struct operations **operations, const struct settings *settings,
                      struct rider_error *err) RIDER_MUST_CHECK;
 /** Stops it; waits for a page under way. Accepts NULL. */
-void operations_destroy(struct operations *operations);
+void operations_destroy(struct operations *o);
 
 #endif
