@@ -87,6 +87,19 @@ int api_body_read(struct api_call *call, const char *media_type, bool may_be_emp
     return 0;
 }
 
+int api_body_read_none(struct api_call *call, struct rider_error *err)
+{
+    RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
+    int rc = api_body_read(call, API_JSON, true, &body, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
+    api_fields_finish(&f);
+    return api_problem_check(call->problem);
+}
+
 /* ---- members --------------------------------------------------------------------- */
 
 struct api_fields api_fields_of(struct json_node *object, struct api_problem *problem)

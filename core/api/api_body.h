@@ -19,11 +19,14 @@
 #define API_JSON        "application/json"
 #define API_MERGE_PATCH "application/merge-patch+json"
 
-/** Parses the body of a request that has no query. Its Content-Type must be `media_type`, a charset only utf-8; a body
- *  that `may_be_empty` and is reads as {}. RIDER_E_CONFIG with call->problem set. The
- *  tree must not outlive the request. */
+/** Parses the body of a request that has no query. Its Content-Type must be
+ *  `media_type`, a charset only utf-8; a body that `may_be_empty` and is reads as {}.
+ *  RIDER_E_CONFIG with call->problem set. The tree must not outlive the request. */
 int api_body_read(struct api_call *call, const char *media_type, bool may_be_empty,
                   struct json_tree **ret, struct rider_error *err) RIDER_MUST_CHECK;
+
+/** For a request that has nothing to say: no body, or {}. Otherwise as above. */
+int api_body_read_none(struct api_call *call, struct rider_error *err) RIDER_MUST_CHECK;
 
 /** An object that is being read. `object` may be NULL: then nothing is there. */
 struct api_fields {

@@ -281,15 +281,9 @@ static int redeliver(struct api_call *call, struct outbox_tx *tx, void *arg,
 static int post_redeliver(struct api_call *call, struct buf *out,
                           struct rider_error *err)
 {
-    RIDER_CLEANUP_PTR(json_tree_destroy) struct json_tree *body = NULL;
     struct webhook_delivery_id id;
-    int rc = api_body_read(call, API_JSON, true, &body, err);
+    int rc = api_body_read_none(call, err);
 
-    if (rc == 0) {
-        struct api_fields f = api_fields_of(json_tree_root(body), call->problem);
-        api_fields_finish(&f);
-        rc = api_problem_check(call->problem);
-    }
     if (rc == 0) {
         rc = parse_id(call, &id, err);
     }

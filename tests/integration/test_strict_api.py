@@ -257,4 +257,4 @@ def test_many_clients_at_once(api, db, endpoint):
         "SELECT count(*) FROM outbox.delivery d WHERE d.state = 'HELD' AND NOT EXISTS ("
         "SELECT FROM outbox.delivery y WHERE y.lane = d.lane AND y.subscription = d.subscription AND"
         " y.aggregate_type = d.aggregate_type AND y.aggregate_id = d.aggregate_id AND y.seq < d.seq AND"
-        " y.state IN ('PENDING', 'RETRY', 'HELD'))") == 0, "no delivery waits for nothing", 60)
+        " y.state IN ('PENDING', 'RETRY', 'HELD'))") == 0, "no delivery waits for nothing", 30)
