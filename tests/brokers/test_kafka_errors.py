@@ -19,6 +19,9 @@ ACLS = {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardA
         "allow.everyone.if.no.acl.found": "true"}
 
 
+INIT_PRODUCER_ID = 22  # the number of the request, from the protocol's guide
+
+
 class Case(NamedTuple):
     """One row. `run` returns the driver's counts and how many events must be delivered."""
     what: str
@@ -61,10 +64,10 @@ class Site:
         assert password is None or not drive.saw(password)
         return counts, 0
 
-    def inject(self, code: int, count: int = 1, api: int = 0):
+    def inject(self, code: int, count: int = 1):
         """One event to the mock cluster, whose next `count` answers are an error."""
         self.mock.create_topic("t", 1)
-        self.mock.fail_requests(code, count, api)
+        self.mock.fail_requests(code, count)
         return Drive(self.mock.bootstrap, "topic=t", n=1, k=1).result()
 
 
@@ -245,10 +248,10 @@ def _(s):
                  k=5000).result(), 20000
 
 
-def code(number: int, name: str, outcome: str, cause: str, then: str, count: int = 1, api: int = 0):
+def code(number: int, name: str, outcome: str, cause: str, then: str, count: int = 1):
     """A row for an error code that the mock cluster answers."""
     def run(s):
-        return s.inject(number, count, api), then.startswith("delivered")
+        return s.inject(number, count), then.startswith("delivered")
     CASES.append(Case(f"{number} {name}", outcome, cause, then, run))
 
 
@@ -264,7 +267,18 @@ code(35, "UNSUPPORTED_VERSION", "unavailable", "destination_blocked", "delivered
 code(42, "INVALID_REQUEST", "retry", "unknown", "delivered at a later try")
 code(45, "OUT_OF_ORDER_SEQUENCE_NUMBER", "unavailable", "unreachable", "delivered by a new producer")
 code(47, "INVALID_PRODUCER_EPOCH", "unavailable", "unreachable", "delivered by a new producer")
-code(31, "CLUSTER_AUTHORIZATION_FAILED", "unavailable", "auth", "delivered by a new producer", api=22)
+
+
+@case("31 CLUSTER_AUTHORIZATION_FAILED", "unavailable", "auth", "delivered by a new producer")
+def _(s):
+    """The producer asks for its id when it connects: the event must be there before that."""
+    s.mock.create_topic("t", 1)
+    s.mock.fail_requests(31, 1, INIT_PRODUCER_ID)
+    s.mock.down()
+    drive = Drive(s.mock.bootstrap, "topic=t", n=1, k=1)
+    wait_until(lambda: drive.is_down("unreachable"), "the event was offered, and nobody listens", 30)
+    s.mock.up()
+    return drive.result(), 1
 
 
 @pytest.fixture(scope="module")
