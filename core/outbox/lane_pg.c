@@ -43,9 +43,10 @@ void lane_pg_send(struct lane_pg *pg, enum request request, const char *statemen
 static void op_claim(struct lane_store *s)
 {
     struct lane_pg *pg = from_store(s);
-    const char *const params[] = {pg->lane, pg->config.owner, pg->lease};
+    const char *const params[] = {pg->lane, pg->config.owner, pg->lease,
+                                  pg->config.subscriptions ? "true" : "false"};
 
-    lane_pg_send(pg, REQ_CLAIM, "claim", params, 3);
+    lane_pg_send(pg, REQ_CLAIM, "claim", params, 4);
 }
 
 static const char *holding_states(const struct lane_pg *pg)

@@ -132,6 +132,8 @@ static const struct pg_statement statements[] = {
      "  AS here FROM outbox.lane l, outbox.meta m, pg_control_system() c WHERE l.lane "
      "= $1::int), "
      "c AS (UPDATE outbox.lane l SET token = token + 1, owner = $2, "
+     "  plain = l.plain OR NOT $4::bool, "
+     "  route_types = CASE WHEN $4::bool THEN l.route_types ELSE '{}' END, "
      "  lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond', "
      "  updated_at = clock_timestamp() FROM ok "
      "  WHERE l.lane = ok.lane AND ok.here AND l.state = 'ACTIVE' "

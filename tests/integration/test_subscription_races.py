@@ -5,6 +5,7 @@ import contextlib
 import threading
 
 import psycopg2
+import pytest
 
 from harness.wait import wait_until
 
@@ -196,6 +197,39 @@ def test_what_a_destination_had_not_taken_before_it_got_subscriptions_is_dead(la
     assert lane.db.run("SELECT seq, state, cause FROM outbox.delivery ORDER BY seq") == [
         (seq, "DEAD", "no_route"), (held, "DEAD", "no_route")]
     assert lane.db.value("SELECT count(*) FROM outbox.dead") == 2, "and a person decides"
+
+
+def test_what_was_left_for_it_as_a_dead_letter_destination_is_dead_too(lane):
+    seq = lane.publish()
+    lane.expand_all()
+    lane.db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+                " VALUES (%s, %s, -7, 'order', 'k', 'PENDING')", lane.lane, seq)
+    lane.tidy()
+    assert lane.db.run("SELECT subscription, state, cause FROM outbox.delivery") == [(-7, "DEAD", "no_route")]
+
+
+@pytest.mark.parametrize("page", [1, 2, 100])
+def test_what_the_log_held_for_it_before_it_got_subscriptions_is_dead(lane, page):
+    """Whether its cursor had not come there, or a rebase has left it as a row; what no route leads to is not."""
+    lane.db.run("UPDATE outbox.lane SET plain = true, route_types = '{}', route_aggregates = '{}'")
+    rebased = [lane.publish("a"), lane.publish("b", type="user.made"), lane.publish("a")]
+    lane.db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+                " SELECT %s, e.seq, 0, e.aggregate_type, e.aggregate_id, 'PENDING' FROM outbox.event e", lane.lane)
+    lane.db.run("UPDATE outbox.lane SET snap = pg_current_snapshot()")
+    logged = [lane.publish("a"), lane.publish("b", type="user.made")]
+    lane.routes = (["order.*"], ["*"])
+    lane.tidy()
+    one = lane.subscribe()
+    after = [lane.publish("a"), lane.publish("b", type="user.made")]
+    lane.expand_all(page)
+    assert lane.states(0) == {rebased[0]: "DEAD", rebased[1]: "DELIVERED", rebased[2]: "DEAD", logged[0]: "DEAD"}
+    assert lane.db.run("SELECT seq, cause FROM outbox.dead ORDER BY seq") == [
+        (rebased[0], "no_route"), (rebased[2], "no_route"), (logged[0], "no_route")]
+    assert lane.states(one) == {after[0]: "PENDING"}, "what died holds nothing"
+    lane.tidy()
+    later = lane.publish("a")
+    lane.expand_all(page)
+    assert list(lane.states(one)) == [after[0], later] and later not in lane.states(0)
 
 
 # A row without its event ----------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 
 import contextlib
 
+from harness import ports
+from harness.secrets import KeyRing
+from harness.wait import wait_until
 
 
 def shifted(column: str) -> str:
@@ -93,3 +96,48 @@ def test_a_second_restore_forgets_nothing_of_the_first(lane):
     lane.tidy()
     lane.expand_all()
     assert list(lane.states(one)) == [*left, later]
+
+
+def test_what_a_plain_destination_had_not_taken_is_dead_when_it_gets_subscriptions(db, relay_of, build, postrider,
+                                                                                  tmp_path):
+    """A rebase has left rows, and the log holds more: nothing of it is said to be delivered, whenever it changed."""
+    ring = KeyRing(build, postrider, tmp_path)
+    port = ports.take()
+    allowed = {"allow_http": True, "allow_cidrs": "127.0.0.0/8"}
+    plain = {"name": "partners", "adapter": "webhook",
+             "options": {"url": f"http://127.0.0.1:{port}/", "secret": "whsec_" + "A" * 43 + "=", **allowed}}
+    subscribed = {"name": "partners", "adapter": "webhook", "subscriptions": True, "options": allowed}
+    dead = "SELECT count(*) FROM outbox.dead WHERE cause = 'no_route' AND subscription = 0"
+
+    def publish(n):
+        db.run("SELECT outbox.publish('order.paid', i::text, '1', 'order') FROM generate_series(1, %s) i", n)
+
+    def run(destination, until, what):
+        relay = relay_of([destination], start=False, webhooks={"key_ring": ring.path}).start(wait=False)
+        wait_until(until, what, timeout=30)
+        relay.kill9()
+        db.run("UPDATE outbox.lane SET lease_until = clock_timestamp()")
+
+    def is_refused():
+        return db.value("SELECT cause FROM outbox.lane") == "unreachable"
+
+    publish(20)
+    run(plain, is_refused, "the receiver is away")
+    db.run("UPDATE outbox.event SET xid = (xid::text::bigint + 9000000)::text::xid8")
+    db.run(f"UPDATE outbox.lane SET snap = {shifted('snap')}, win = {shifted('win')}, cause = NULL")
+    db.run("UPDATE outbox.meta SET system_identifier = 1")
+    run(plain, lambda: is_refused() and db.value("SELECT count(*) FROM outbox.delivery WHERE state = 'PENDING'") == 20,
+        "a rebase has left rows")
+    publish(5)
+    run(subscribed, lambda: db.value(dead) == 25, "all that was for the plain one is dead")
+    assert db.value("SELECT count(*) FROM outbox.delivery") == 25
+
+    db.run("UPDATE outbox.lane SET cause = NULL")
+    publish(3)
+    run(plain, is_refused, "it is a plain one again")
+    run(subscribed, lambda: db.value(dead) == 28, "and one with subscriptions")
+    publish(3)
+    run(subscribed, lambda: not db.value("SELECT count(*) FROM outbox.event e, outbox.lane l"
+                                         " WHERE NOT pg_visible_in_snapshot(e.xid, l.snap)"), "the rest is passed")
+    assert db.value("SELECT count(*) FROM outbox.delivery") == 28, "what came later had nobody to go to"
+    ports.release(port)

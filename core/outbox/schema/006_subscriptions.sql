@@ -89,13 +89,18 @@ ALTER TABLE outbox.delivery
 
 -- What the configuration says of a destination with subscriptions, written by the relay that has the lane: pairs of
 -- patterns of LIKE for type and aggregate type, one of which an event must fit, and whether a dead row holds its key.
+-- plain: who had the lane last sent to the destination itself, as all did before this schema. plain_seq: what is not
+-- younger was written for that one, and goes nowhere if it had not been taken when subscriptions came.
 ALTER TABLE outbox.lane
+  ADD COLUMN plain            boolean NOT NULL DEFAULT true,
+  ADD COLUMN plain_seq        bigint  NOT NULL DEFAULT 0,
   ADD COLUMN route_types      text[]  NOT NULL DEFAULT '{}',
   ADD COLUMN route_aggregates text[]  NOT NULL DEFAULT '{}',
   ADD COLUMN hold_dead        boolean NOT NULL DEFAULT false,
   ADD COLUMN tidied_subscription bigint NOT NULL DEFAULT 0,  -- the key that tidy_subscriptions() looked at last
   ADD COLUMN tidied_type      text    NOT NULL DEFAULT '',
   ADD COLUMN tidied_id        text    NOT NULL DEFAULT '';
+ALTER TABLE outbox.lane ALTER COLUMN plain SET DEFAULT false;
 
 -- Rows of subscriptions have indexes of their own: there are many, and each endpoint is asked for by itself.
 DROP INDEX outbox.delivery_due, outbox.delivery_pending;
@@ -358,9 +363,22 @@ BEGIN
   END IF;
   full_page := left_over OR page > 0 AND (n >= page OR cardinality(seqs) < n);
   n := COALESCE(cardinality(seqs), 0);
+  IF seqs[1] <= l.plain_seq THEN
+    INSERT INTO outbox.delivery AS d (lane, seq, aggregate_type, aggregate_id, state, cause, last_error)
+    SELECT l.lane, e.seq, e.aggregate_type, e.aggregate_id, 'DEAD', 'no_route',
+           'the destination is one of subscriptions now'
+    FROM outbox.event e
+    WHERE e.seq = ANY (seqs) AND e.seq <= l.plain_seq
+      AND EXISTS (SELECT FROM unnest(l.route_types, l.route_aggregates) r(type, aggregate)
+                  WHERE e.type LIKE r.type AND e.aggregate_type LIKE r.aggregate)
+    ON CONFLICT (lane, seq, subscription) DO UPDATE
+    SET state = excluded.state, cause = excluded.cause, last_error = excluded.last_error,
+        updated_at = clock_timestamp()
+    WHERE d.state = 'PENDING';
+  END IF;
   IF left_over THEN
     UPDATE outbox.delivery d SET state = 'DELIVERED', updated_at = clock_timestamp()
-    WHERE d.lane = l.lane AND d.subscription = 0 AND d.seq = ANY (seqs);
+    WHERE d.lane = l.lane AND d.subscription = 0 AND d.seq = ANY (seqs) AND d.state = 'PENDING';
   ELSIF full_page THEN
     UPDATE outbox.lane x SET win = here, win_seq = seqs[n], sent_seq = seqs[n] WHERE x.lane = l.lane;
   ELSIF page > 0 AND (seqs IS NOT NULL OR l.win IS NOT NULL) THEN
@@ -405,11 +423,16 @@ BEGIN
       hold_dead = tidy_subscriptions.hold_dead
     WHERE x.lane = l.lane RETURNING x.* INTO l;
   END IF;
-  -- Where the destination itself was sent to before, nobody sends what it had not taken.
+  -- Where the destination itself was sent to before, nobody sends what it had not taken. What has no row yet, or one
+  -- that a rebase has left, gets its end when it is expanded, a page at a time.
+  IF l.plain THEN
+    UPDATE outbox.lane x SET plain = false, plain_seq = COALESCE((SELECT max(e.seq) FROM outbox.event e), 0)
+    WHERE x.lane = l.lane RETURNING x.* INTO l;
+  END IF;
   UPDATE outbox.delivery d SET state = 'DEAD', cause = 'no_route', updated_at = clock_timestamp(),
     last_error = 'the destination is one of subscriptions now'
-  WHERE d.lane = l.lane AND d.subscription = 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
-    AND d.state IN ('IN_FLIGHT', 'RETRY', 'HELD');
+  WHERE d.lane = l.lane AND d.subscription <= 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
+    AND (d.state IN ('IN_FLIGHT', 'RETRY', 'HELD') OR d.state = 'PENDING' AND d.subscription < 0);
   -- A row older than the log can never end, and would block its key: its event is gone.
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
   WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
