@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * monitor.c - samples the database for metrics and applies retention.
+ * monitor.c - samples the database for metrics and deletes what is over.
  *
- * Retention runs after the sample, a bounded number of small pages a round, so
+ * Deleting runs after the sample, a bounded number of small pages a round, so
  * that neither writers nor the sampling ever wait long for it.
  */
 #include "daemon/monitor.h"
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/rounds.h"
+#include "outbox/operation_work.h"
 #include "outbox/retention.h"
 
 #include <pthread.h>
@@ -101,6 +102,27 @@ static void retire(struct monitor *m, const char *dsn, uint64_t keep_ms)
     (void)pthread_mutex_unlock(&m->lock);
 }
 
+/* Here, since a relay without subscriptions may be the last that looks at the database. */
+static void clean(const char *dsn)
+{
+    RIDER_CLEANUP_PTR(operation_work_destroy) struct operation_work *work = NULL;
+    struct rider_error err;
+    bool more = true;
+    int rc = operation_work_create(dsn, &work, &err);
+
+    for (int i = 0; rc == 0 && more && i < RETIRE_MAX_PAGES; i++) {
+        more = false;
+        rc = operation_work_sweep(work, &more, &err);
+    }
+    if (rc == 0) {
+        rc = operation_work_clean(work, &err);
+    }
+    if (rc != 0) {
+        log_warn("monitor", "retention.failed", "could not delete what is over: %s",
+                 err.text);
+    }
+}
+
 static uint64_t look(void *arg)
 {
     struct monitor *m = arg;
@@ -111,6 +133,7 @@ static uint64_t look(void *arg)
     (void)pthread_mutex_unlock(&m->lock);
     if (dsn != NULL && sample(m, dsn) && clock_mono_ms() >= m->retire_at) {
         retire(m, dsn, keep_ms);
+        clean(dsn);
         m->retire_at = clock_mono_ms() + RETIRE_INTERVAL_MS;
     }
     free(dsn);

@@ -16,14 +16,12 @@
 
 #define LOOK_MS     500
 #define PAUSE_MS    10 /* between pages: the lane wants its row, too */
-#define CLEAN_MS    60000
 #define COMPLAIN_MS 60000
 
 struct operations {
     char *dsn;
     struct operation_work *work; /* the thread's */
     struct log_limit complaints; /* the thread's */
-    uint64_t clean_at;           /* the thread's */
     struct rounds *rounds;
 };
 
@@ -37,8 +35,8 @@ static void complain(struct operations *o, const struct rider_error *err)
     }
 }
 
-/* A page of each, and what is due besides; returns how long to wait. What fails keeps
- * nothing else from going on, and waits itself. */
+/* A page of each; returns how long to wait. What fails keeps nothing else from going
+ * on, and waits itself. */
 static uint64_t step(void *arg)
 {
     struct operations *o = arg;
@@ -50,10 +48,6 @@ static uint64_t step(void *arg)
         complain(o, &err);
     }
     rc = operation_work_sweep(o->work, &more, &err);
-    if (rc == 0 && clock_mono_ms() >= o->clean_at) {
-        o->clean_at = clock_mono_ms() + CLEAN_MS;
-        rc = operation_work_clean(o->work, &err);
-    }
     if (rc != 0) {
         complain(o, &err);
     }

@@ -214,3 +214,25 @@ def test_the_file_limit_is_raised_as_far_as_it_goes(relay_of, file):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert relay.metric("process_max_fds") == hard
+
+
+def test_what_subscriptions_have_left_is_forgotten_without_them(db, relay_of, file):
+    """No destination has any now: what was deleted, and what ended a month ago, goes all the same."""
+    subscribe = ("INSERT INTO outbox.subscription (destination, url, deleted_at)"
+                 " VALUES ('partners', 'https://a.example/', %s::timestamptz) RETURNING subscription")
+    db.run("INSERT INTO outbox.lane (destination) VALUES ('partners')")
+    gone, recent, kept = (db.run(subscribe, at)[0][0] for at in ("2020-01-01", "yesterday", None))
+    db.run("SELECT outbox.publish('t', 'a', '{}')")
+    db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+           " SELECT l.lane, e.seq, %s, '', 'a', 'PENDING' FROM outbox.lane l, outbox.event e", recent)
+    db.run("INSERT INTO outbox.operation (subscription, kind, include, state, finished_at) VALUES"
+           " (%s, 'recover', 'all', 'done', '2020-01-02'), (%s, 'recover', 'all', 'running', NULL),"
+           " (%s, 'recover', 'all', 'done', '2020-01-02'), (%s, 'recover', 'all', 'running', NULL)",
+           gone, recent, kept, kept)
+    relay_of([file])
+    wait_until(lambda: db.run("SELECT subscription FROM outbox.subscription ORDER BY 1") == [(recent,), (kept,)],
+               "the old one is forgotten", timeout=30)
+    assert db.run("SELECT subscription, state FROM outbox.operation ORDER BY 1") == [
+        (recent, "cancelled"), (kept, "running")]
+    assert db.run("SELECT state, cause FROM outbox.delivery WHERE subscription = %s", recent) == [
+        ("DISCARDED", "cancelled")]

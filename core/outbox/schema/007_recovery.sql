@@ -478,7 +478,8 @@ REVOKE ALL ON FUNCTION outbox.sweep_deleted(int) FROM PUBLIC;
 
 -- Deletes answers kept for repeated requests after a day, secrets an hour after they stopped signing, and those of
 -- deleted subscriptions. What ended a month ago goes, too, some at a time: operations, and a deleted subscription once
--- no delivery names it. Runs as the owner, so that nobody else needs DELETE.
+-- no delivery names it. Called whether or not a relay has a destination with subscriptions, so that it ends operations of
+-- deleted ones, too. Runs as the owner, so that nobody else needs DELETE.
 CREATE FUNCTION outbox.clean_subscriptions() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -490,6 +491,9 @@ BEGIN
   DELETE FROM outbox.subscription_secret k USING outbox.subscription s
   WHERE s.subscription = k.subscription AND s.deleted_at < clock_timestamp() - interval '1 minute';
   -- Whoever is at the same meanwhile has the others.
+  UPDATE outbox.operation o SET state = 'cancelled', finished_at = clock_timestamp() WHERE o.operation = ANY (ARRAY(
+    SELECT x.operation FROM outbox.operation x JOIN outbox.subscription s ON s.subscription = x.subscription
+    WHERE x.state = 'running' AND s.deleted_at IS NOT NULL LIMIT 1000 FOR UPDATE OF x SKIP LOCKED));
   DELETE FROM outbox.operation o WHERE o.operation = ANY (ARRAY(
     SELECT x.operation FROM outbox.operation x WHERE x.state <> 'running' AND x.finished_at < over
     ORDER BY x.finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED));
