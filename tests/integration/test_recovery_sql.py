@@ -622,6 +622,26 @@ def test_dead_letters_of_a_key_are_replayed_one_after_the_other(lane):
     assert lane.drain(one) == [*seqs, newer]
 
 
+def test_a_replay_leaves_nothing_held_by_an_order_that_is_given_up_meanwhile(lane):
+    """Who gives the order up does not lock the lane, and may come between any two statements of a replay."""
+    one = lane.subscribe()
+    seqs = dead(lane, one, "a", "a", "b")
+    lane.db.run("CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END$$")
+    lane.db.run("CREATE TRIGGER pause AFTER UPDATE ON outbox.delivery FOR EACH STATEMENT EXECUTE FUNCTION pause()")
+    replay = threading.Thread(target=lane.call, args=("SELECT outbox.dead_replay('{\"subscription\": \"*\"}')",),
+                              kwargs={"role": "outbox_api"})
+    with contextlib.closing(lane.db.connect()) as c, c.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(7)")
+        replay.start()
+        wait_until(lambda: lane.db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                         " AND wait_event = 'advisory'"), "the replay stands behind its first update")
+        lane.db.run("UPDATE outbox.subscription SET ordering = 'none'")
+        c.commit()
+    replay.join()
+    assert lane.drain(one) == seqs
+
+
 def test_a_released_holder_lets_its_key_go_past_older_dead_letters(lane):
     one = lane.subscribe()
     dead(lane, one, "a")

@@ -812,10 +812,13 @@ BEGIN
   IF op.action = 'dead.discard' THEN
     PERFORM outbox.let_keys_go(lanes, seqs, subscriptions);
   ELSE
+    -- Those that were made HELD, and not those of a subscription that has an order now: one can give it up meanwhile.
     PERFORM outbox.order_keys(k.lane, k.subscription, k.seqs, l.hold_dead)
     FROM (SELECT r.lane, r.subscription, array_agg(r.seq) AS seqs
           FROM unnest(lanes, seqs, subscriptions) r(lane, seq, subscription)
-          JOIN outbox.subscription s ON s.subscription = r.subscription AND s.ordering = 'key'
+          CROSS JOIN LATERAL (SELECT d.state FROM outbox.delivery d
+                              WHERE d.lane = r.lane AND d.seq = r.seq AND d.subscription = r.subscription LIMIT 1) d
+          WHERE d.state = 'HELD'
           GROUP BY r.lane, r.subscription) k
     JOIN outbox.lane l ON l.lane = k.lane;
   END IF;
