@@ -169,7 +169,7 @@ def test_a_missing_schema_says_what_to_do(sdk, postgres):
 
 def test_a_lost_connection_is_told_from_a_refusal(sdk, conn, outbox):
     pid = begin(conn).get_backend_pid()
-    outbox.run("SELECT pg_terminate_backend(%s, 5000)", pid)
+    outbox.run("SELECT pg_terminate_backend(%s, 60000)", pid)
     assert write(sdk, conn)[0] == LOST
 
 

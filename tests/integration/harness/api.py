@@ -109,8 +109,7 @@ class Endpoint:
     def __init__(self):
         self.answers: dict[str, Any] = {}
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -132,6 +131,11 @@ class Endpoint:
         self.seen.append((path, headers, body))
         given = self.answers.get(path, 204)
         return given(headers, body) if callable(given) else (given, b"")
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # beyond it a connection takes a second more
 
 
 def agree(_headers: dict[str, str], body: bytes) -> tuple[int, bytes]:

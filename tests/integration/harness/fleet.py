@@ -59,7 +59,7 @@ def owners(db) -> list[tuple[str, int]]:
                   " WHERE lease_until > clock_timestamp() GROUP BY 1 ORDER BY 1")
 
 
-def wait_shared(db, relays: int, lanes: int, timeout: float = 20) -> None:
+def wait_shared(db, relays: int, lanes: int, timeout: float = 60) -> None:
     """Waits until `lanes` lanes are leased, as evenly as can be, to `relays` processes."""
     def even() -> bool:
         counts = [n for _, n in owners(db)]

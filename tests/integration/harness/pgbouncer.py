@@ -51,7 +51,7 @@ class PgBouncer:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self._process = subprocess.Popen([program, "pgbouncer.ini"], cwd=self.folder, stdout=log,
                                              stderr=log, stdin=subprocess.DEVNULL, **as_user)
-        wait_until(self._answers, "pgbouncer answers", timeout=10)
+        wait_until(self._answers, "pgbouncer answers")
         return self
 
     def _answers(self) -> bool:

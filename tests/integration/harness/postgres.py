@@ -92,7 +92,7 @@ class Postgres:
 
     def connect(self, database: str = "postgres", **options):
         """A psycopg2 connection; the caller closes it."""
-        return psycopg2.connect(self.dsn(database), connect_timeout=5, **options)
+        return psycopg2.connect(self.dsn(database), connect_timeout=30, **options)
 
     def start(self) -> "Postgres":
         args = [os.path.join(bindir(), "postgres"), "-D", self._data]
@@ -138,12 +138,21 @@ class Postgres:
 
     def create_database(self, name: str, template: str = "template1") -> "Database":
         name = re.sub(r"[^a-z0-9_]", "_", name.lower())[:50]
-        with contextlib.closing(self.connect()) as c:
-            c.autocommit = True
-            with c.cursor() as cursor:
-                cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-                cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute_alone(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.execute_alone(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return Database(self, name)
+
+    def execute_alone(self, sql: str) -> None:
+        """Runs what no session of a database may see; each time the server waits 5 s for the last one to end."""
+        for left in reversed(range(12)):
+            with contextlib.closing(self.connect()) as c:
+                c.autocommit = True
+                try:
+                    c.cursor().execute(sql)
+                    return
+                except psycopg2.errors.ObjectInUse:
+                    if left == 0:
+                        raise
 
 
 class Database:
@@ -188,7 +197,4 @@ class Database:
                 with c.cursor() as cursor:
                     for gid in gids:
                         cursor.execute("ROLLBACK PREPARED %s", (gid,))
-        with contextlib.closing(self.server.connect()) as c:
-            c.autocommit = True
-            with c.cursor() as cursor:
-                cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+        self.server.execute_alone(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')

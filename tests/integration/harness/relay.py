@@ -78,9 +78,11 @@ class Relay:
 
     def write_config(self, text: str | None = None) -> None:
         """Writes `config`, or `text` as it is, where the relay reads it."""
-        with open(self.config_path, "w", encoding="utf-8") as f:
+        # At once, as it should be done: a relay may be reading.
+        new = self.config_path + ".new"
+        with open(new, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
             f.write(text if text is not None else yaml.dump(self.config, Dumper=_Plain, sort_keys=False))
-        os.chmod(self.config_path, 0o600)
+        os.replace(new, self.config_path)
 
     # Process -------------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ class Relay:
                 [self.binary, "run", "-c", self.config_path], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=log, cwd=self.folder, env={**os.environ, **(env or {})})
         if wait:
-            wait_until(self._is_up, "the relay is ready", timeout=30)
+            wait_until(self._is_up, "the relay is ready")
         return self
 
     def _is_up(self) -> bool:
@@ -110,17 +112,17 @@ class Relay:
 
     def kill9(self) -> None:
         self.signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def hup(self) -> None:
         self.signal(signal.SIGHUP)
 
-    def term(self, timeout: float = 30) -> int:
+    def term(self, timeout: float = 60) -> int:
         """Asks it to drain and end; returns the exit status."""
         self.signal(signal.SIGTERM)
         return self.process.wait(timeout=timeout)
 
-    def wait_exit(self, timeout: float = 30) -> int:
+    def wait_exit(self, timeout: float = 60) -> int:
         return self.process.wait(timeout=timeout)
 
     def __enter__(self) -> "Relay":
@@ -148,7 +150,7 @@ class Relay:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of an ops route. Raises OSError when nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=5) as r:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=30) as r:
                 return r.status, r.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
@@ -177,7 +179,7 @@ class Relay:
 
 
 def run(binary: str, *args: str, stdin: str | None = None, env: dict[str, str] | None = None,
-        timeout: float = 30) -> subprocess.CompletedProcess:
+        timeout: float = 60) -> subprocess.CompletedProcess:
     """One command of postrider, output captured."""
     return subprocess.run([binary, *args], input=stdin, text=True, capture_output=True,
                           timeout=timeout, check=False, env={**os.environ, **(env or {})})

@@ -9,7 +9,7 @@ class Hopeless(AssertionError):
     """Raised by a condition that can never become true any more: ends the waiting at once."""
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0,
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0,
                every: float = 0.05) -> Any:
     """Calls `condition` until it returns something true and returns that.
 
