@@ -13,6 +13,8 @@
 #include "outbox/dead_letters.h"
 #include "outbox/webhook_deliveries.h"
 
+#include <string.h>
+
 #define MAX_AT_ONCE 10000 /* as many as one request may take */
 
 static const struct dead_filter_key keys[] = {
@@ -28,6 +30,21 @@ enum { SUBSCRIPTION, N_KEYS = 7, LIMIT = 7, CURSOR = 8, N_NAMES = 9 };
 
 static const struct api_list dead_list = {"dead-letters", "bib"};
 
+/* The filter would take a pattern, too. */
+static int check_subscription(struct api_call *call, const struct buf *text)
+{
+    const char *id = buf_text(text);
+
+    if (text->len == 0 ||
+        (text->len == 36 && strncmp(id, "sub_", 4) == 0 &&
+         strspn(id + 4, "0123456789abcdef") == 32)) {
+        return 0;
+    }
+    return api_problem_set(call->problem, "invalid-parameter",
+                           "\"%s\": the id of a subscription is expected",
+                           keys[SUBSCRIPTION].name);
+}
+
 static int answer_list(struct api_call *call, const struct api_parameter *p,
                        struct buf *out, struct rider_error *err)
 {
@@ -40,7 +57,10 @@ static int answer_list(struct api_call *call, const struct api_parameter *p,
     if (p[SUBSCRIPTION].value.len == 0) {
         jw_string(&w, "subscription", "*");
     }
-    int rc = dead_filter_parameters(call, p, keys, N_KEYS, &w);
+    int rc = check_subscription(call, &p[SUBSCRIPTION].value);
+    if (rc == 0) {
+        rc = dead_filter_parameters(call, p, keys, N_KEYS, &w);
+    }
     jw_object_end(&w);
     if (rc == 0) {
         rc = api_page_read(call, &dead_list, &p[LIMIT], &p[CURSOR], &page);

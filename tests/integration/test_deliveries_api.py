@@ -130,11 +130,19 @@ def test_an_attempt_explains_itself(api, db, made, endpoint):
     ("SUB/attempts?trigger=luck", 400, "invalid-parameter"),
     ("/webhooks/dead-letters?event_id=1", 400, "invalid-parameter"),
     ("/webhooks/dead-letters?since=1", 400, "invalid-parameter"),
+    ("/webhooks/dead-letters?subscription=nobody", 400, "invalid-parameter"),
+    ("/webhooks/dead-letters?subscription=*", 400, "invalid-parameter"),
+    ("/webhooks/dead-letters?subscription=sub_" + "G" * 32, 400, "invalid-parameter"),
+    ("/webhooks/dead-letters?subscription=sub_" + "0" * 31, 400, "invalid-parameter"),
+    ("/webhooks/dead-letters?subscription=sub_" + "0" * 33, 400, "invalid-parameter"),
 ])
 def test_what_is_not_there_or_makes_no_sense(api, made, path, status, code):
     if "SUB" in path:
         path = path.replace("SUB", f"{BASE}/{made()}")
-    refuses(api("GET", path), status, code)
+    answer = api("GET", path)
+    refuses(answer, status, code)
+    if code == "invalid-parameter":
+        assert '"' + path.partition("?")[2].partition("=")[0] + '"' in answer.body["detail"], "it names the parameter"
 
 
 def test_scopes(api, made):
@@ -360,6 +368,7 @@ def test_dead_letters_of_all_subscriptions(api, db, made, endpoint):
         return len(api("GET", f"/webhooks/dead-letters?{query}").body["data"])
     assert count(f"subscription={a}") == 3 and count(f"event_id={ids[1]}") == 2
     assert count("cause=timeout") == 0 and count("event_type=order.*") == 6
+    assert count("subscription=sub_" + "0" * 32) == 0
 
     redrive = "/webhooks/dead-letters/redrive"
     dry = api("POST", redrive, {"filter": {"subscription": a}, "dry_run": True}).body
