@@ -5,7 +5,8 @@
  * Every request runs through the same three questions: is it a POST, was it
  * signed with one of our keys just now, is its id new. An id is remembered only
  * after its signature was found good, so that strangers cannot fill the memory.
- * Handshakes are agreed to: who gives it a secret wants the deliveries.
+ * Handshakes are agreed to, repeated ones too, since the first answer may have been
+ * lost: who gives it a secret wants the deliveries.
  *
  * Invariant: judge() runs on one thread, so the store of ids needs no lock.
  *
@@ -112,19 +113,14 @@ struct receiver_delivery receiver_judge(struct receiver *receiver,
         strlen(delivery.id) > SEEN_IDS_MAX_LEN) {
         return refuse(delivery, res, 400, "webhook-id is missing or too long");
     }
-    if (seen_ids_contains(receiver->seen, delivery.id)) {
-        delivery.verdict = RECEIVER_DUPLICATE;
-        delivery.status = 200;
-        http_response_text(res, 200, "duplicate");
-        return delivery;
-    }
-    if (seen_ids_add(receiver->seen, delivery.id, NULL) != 0) {
+    bool repeated = seen_ids_contains(receiver->seen, delivery.id);
+    if (!repeated && seen_ids_add(receiver->seen, delivery.id, NULL) != 0) {
         return refuse(delivery, res, 503, "out of memory");
     }
-    delivery.verdict = RECEIVER_ACCEPTED;
+    delivery.verdict = repeated ? RECEIVER_DUPLICATE : RECEIVER_ACCEPTED;
     delivery.status = 200;
     if (!delivery.test || !agree(req, res)) {
-        http_response_text(res, 200, "accepted");
+        http_response_text(res, 200, repeated ? "duplicate" : "accepted");
     }
     return delivery;
 }

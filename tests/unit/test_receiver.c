@@ -147,15 +147,27 @@ static void without_keys_only_the_id_counts(void **state)
     assert_int_equal(judge(receiver, &req, 0).status, 400);
 }
 
-/* What it answers to a body with the header webhook-test. */
-static void check_handshake(const char *text, const char *answer)
+static void check_answer(struct receiver *receiver, const struct http_request *req,
+                         enum receiver_verdict verdict, const char *answer)
+{
+    struct http_response res = {.status = 0, .body = buf_make(1024)};
+    const struct receiver_delivery delivery = receiver_judge(receiver, req, 0, &res);
+
+    assert_true(delivery.test);
+    assert_int_equal(delivery.verdict, verdict);
+    assert_int_equal(res.status, 200);
+    assert_string_equal(buf_text(&res.body), answer);
+    buf_done(&res.body);
+}
+
+/* What it answers to a body with the header webhook-test, and to the same again. */
+static void check_handshake(const char *text, const char *answer, const char *again)
 {
     RIDER_CLEANUP_PTR(receiver_stop) struct receiver *receiver = NULL;
     const struct receiver_options options = {.remember = 10};
     const struct http_header headers[] = {{"webhook-id", "1"},
                                           {"webhook-test", "true"}};
     struct http_request req = signed_request();
-    struct http_response res = {.status = 0, .body = buf_make(1024)};
     struct rider_error err;
 
     assert_int_equal(receiver_create(&options, &receiver, &err), 0);
@@ -163,21 +175,22 @@ static void check_handshake(const char *text, const char *answer)
     req.n_headers = 2;
     req.body = text;
     req.body_len = strlen(text);
-    assert_true(receiver_judge(receiver, &req, 0, &res).test);
-    assert_int_equal(res.status, 200);
-    assert_string_equal(buf_text(&res.body), answer);
-    buf_done(&res.body);
+    check_answer(receiver, &req, RECEIVER_ACCEPTED, answer);
+    check_answer(receiver, &req, RECEIVER_DUPLICATE, again);
 }
 
-static void handshakes_are_agreed_to(void **state)
+static void handshakes_are_agreed_to_each_time(void **state)
 {
+    const char *const others[] = {"{\"type\":\"postrider.test\",\"challenge\":\"a\"}",
+                                  "{\"type\":\"verification\",\"challenge\":1}",
+                                  "{\"type\":\"verification\"}", "verification"};
+
     (void)state;
     check_handshake("{\"type\":\"verification\",\"challenge\":\"a\\\"b\"}",
-                    "{\"challenge\":\"a\\\"b\"}");
-    check_handshake("{\"type\":\"postrider.test\",\"challenge\":\"a\"}", "accepted\n");
-    check_handshake("{\"type\":\"verification\",\"challenge\":1}", "accepted\n");
-    check_handshake("{\"type\":\"verification\"}", "accepted\n");
-    check_handshake("verification", "accepted\n");
+                    "{\"challenge\":\"a\\\"b\"}", "{\"challenge\":\"a\\\"b\"}");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        check_handshake(others[i], "accepted\n", "duplicate\n");
+    }
 }
 
 static void it_listens(void **state)
@@ -201,7 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_header_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_post_is_taken, set_up, tear_down),
         cmocka_unit_test(without_keys_only_the_id_counts),
-        cmocka_unit_test(handshakes_are_agreed_to),
+        cmocka_unit_test(handshakes_are_agreed_to_each_time),
         cmocka_unit_test(it_listens),
     };
 
