@@ -66,7 +66,7 @@ def empty_template(postgres) -> str:
 @pytest.fixture(scope="session")
 def migrate(postrider):
     """migrate(db) brings a database to the newest schema."""
-    return lambda db: subprocess.run([postrider, "migrate", "--dsn", db.dsn], check=True, timeout=60)
+    return lambda db: subprocess.run([postrider, "migrate", "--dsn", db.dsn], check=True, timeout=180)
 
 
 @pytest.fixture(scope="session")

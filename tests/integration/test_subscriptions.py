@@ -33,7 +33,7 @@ class Stage:
         return number
 
     def relay(self, start: bool = True, **destination):
-        options = {"timeout": "2s", **ALLOWED, **destination.pop("options", {})}
+        options = {"timeout": "30s", **ALLOWED, **destination.pop("options", {})}
         return self._relay_of([{"name": "partners", "adapter": "webhook", "subscriptions": True, "options": options,
                                 **destination}], start=start, webhooks={"key_ring": self.ring.path})
 
@@ -49,7 +49,7 @@ class Stage:
     def is_delivered(self, name: str, n: int) -> bool:
         return self.states(name) == {"DELIVERED": n}
 
-    def wait_delivered(self, n: int, names=None, timeout: float = 60) -> None:
+    def wait_delivered(self, n: int, names=None, timeout: float = 180) -> None:
         for name in names or self.numbers:
             wait_until(lambda: self.is_delivered(name, n), f"{name}: {n} delivered", timeout=timeout)
 
@@ -130,16 +130,19 @@ def test_an_older_event_waits_for_what_is_being_sent_of_its_key(stage):
     stage.relay()
     stage.publish(1, keys=1)
     stage.wait_delivered(1)
-    stage.endpoints.endpoint("slow").delay = 1.5
+    stage.endpoints.endpoint("slow").held = True
     stage.publish(1, keys=1)
     wait_until(lambda: len(stage.endpoints.of("slow")) == 2, "the second is being sent")
     lane, first = stage.db.run("SELECT lane, min(seq) FROM outbox.delivery GROUP BY lane")[0]
     assert stage.db.run("SELECT * FROM outbox.redeliver(%s, %s, %s)", lane, first, one) == [(None, "PENDING")]
+    time.sleep(1.5)  # ample for the lane to send it, if nothing keeps it
+    ended = time.time()
+    stage.endpoints.endpoint("slow").held = False
     wait_until(lambda: len(stage.endpoints.of("slow")) == 3, "the first is sent again")
     stage.wait_delivered(2)
     before, second, again = stage.endpoints.of("slow")
     assert again.event_id == before.event_id != second.event_id
-    assert again.at - second.at >= 1.5
+    assert again.at >= ended
 
 
 def test_an_outage_costs_no_attempt(stage):
@@ -151,16 +154,19 @@ def test_an_outage_costs_no_attempt(stage):
     stage.relay(retry={"initial": "100ms", "max": "500ms", "max_attempts": 2})
     stage.publish(40)
     stage.wait_delivered(40, ["well"])
-    time.sleep(2)
+
+    def asked() -> list[float]:
+        return [a.at for a in stage.endpoints.of("down")]
+
+    wait_until(lambda: asked()[-1] - asked()[0] >= 2, "it has been asked for two seconds")
     assert stage.db.value("SELECT max(attempts) FROM outbox.delivery WHERE subscription = %s",
                           stage.numbers["down"]) == 0
     assert stage.db.value("SELECT last_cause FROM outbox.subscription_health WHERE subscription = %s",
                           stage.numbers["down"]) == "failed_5xx"
-    asked = len(stage.endpoints.of("down"))
+    assert sum(at < asked()[0] + 2 for at in asked()) < 40 + 16  # one window, then probes
     e.status = 204
     stage.wait_delivered(40, ["down"])
     assert_in_order(stage.endpoints.accepted()["down"])
-    assert asked < 40 + 16  # one window, then probes
     assert stage.db.value("SELECT failing_since IS NULL FROM outbox.subscription_health WHERE subscription = %s",
                           stage.numbers["down"])
 
@@ -170,15 +176,18 @@ def test_a_refused_event_follows_its_schedule_and_dies(stage):
     stage.subscribe("picky", retry_schedule=[1, 2])
     stage.endpoints.endpoint("picky").answer = lambda a: 400 if json.loads(a.body)["payload"]["n"] == 3 else 200
     stage.publish(10, keys=1)
+    stage.db.run("ALTER TABLE outbox.attempt ADD written timestamptz DEFAULT clock_timestamp()")
     stage.relay()
-    wait_until(lambda: stage.states("picky") == {"DELIVERED": 9, "DEAD": 1}, "all but one are delivered", timeout=30)
+    wait_until(lambda: stage.states("picky") == {"DELIVERED": 9, "DEAD": 1}, "all but one are delivered")
     rows = stage.db.run("SELECT number, http_status, category, cause, outcome, trigger, remote, total_us > 0,"
-                        " round(extract(epoch FROM next_attempt_at - started_at)) FROM outbox.attempt"
+                        " round(extract(epoch FROM next_attempt_at - written), 2), started_at, next_attempt_at"
+                        " FROM outbox.attempt"
                         " WHERE outcome <> 'delivered' ORDER BY attempt")
     remote = f"127.0.0.1:{stage.endpoints.port}"
     same = (400, "http_4xx", "rejected_4xx", "retry", "schedule", remote, True)
     assert [r[:8] for r in rows] == [(1, *same), (2, *same), (3, *same)]
-    assert rows[0][8] == 1 and rows[1][8] in (2, 3) and rows[2][8] is None
+    assert 1 <= rows[0][8] <= 1.5 and 2 <= rows[1][8] <= 2.7 and rows[2][8] is None
+    assert all(following[9] >= row[10] for row, following in zip(rows, rows[1:]))
     assert_in_order(stage.endpoints.accepted()["picky"])
 
 
@@ -201,14 +210,14 @@ def test_410_disables_and_remembers(stage):
 
 
 def test_an_endpoint_that_only_fails_is_disabled_in_the_end(stage):
-    stage.subscribe("dead", disable_after_s=60)
+    stage.subscribe("dead", disable_after_s=3600)
     stage.endpoints.endpoint("dead").status = 503
     stage.relay(retry={"initial": "50ms", "max": "200ms", "max_attempts": 20})
     stage.publish(3, keys=3)
     wait_until(lambda: (stage.db.value("SELECT COALESCE(max(consecutive_failures), 0) FROM outbox.subscription_health")
                         >= 3), "it has failed for a while")
     assert stage.db.value("SELECT status FROM outbox.subscription") == "active"
-    stage.db.run("UPDATE outbox.subscription_health SET failing_since = now() - interval '2 minutes'")
+    stage.db.run("UPDATE outbox.subscription_health SET failing_since = now() - interval '2 hours'")
     wait_until(lambda: stage.db.value("SELECT status FROM outbox.subscription") == "disabled", "it is disabled")
     assert stage.db.value("SELECT status_reason FROM outbox.subscription") == "failure_rate"
 
@@ -235,10 +244,12 @@ def test_a_limit_on_the_rate_is_kept(stage):
     stage.publish(30, keys=30)
     stage.relay()
     stage.wait_delivered(30)
-    times = [a.at for a in stage.endpoints.of("slow")]
+    # From the moment at which all could have gone: between two arrivals there may be less than between two departures.
+    begin = stage.db.value("SELECT extract(epoch FROM min(created_at))::float8 FROM outbox.delivery")
+    times = [a.at - begin for a in stage.endpoints.of("slow")]
     assert len(times) == 30
-    for i in range(len(times) - 12):
-        assert times[i + 12] - times[i] > 0.8, "thirteen within 0.8 s at ten a second"
+    for i, at in enumerate(times):
+        assert at > (i - 1) / 10 - 0.05, f"{i + 1} within {at:.3f} s at ten a second, two at once"
 
 
 def test_hanging_endpoints_cost_the_others_nothing(stage):
@@ -249,7 +260,7 @@ def test_hanging_endpoints_cost_the_others_nothing(stage):
         stage.subscribe(name)
     for name in hanging:
         stage.endpoints.endpoint(name).status = 0
-    stage.relay()
+    stage.relay(options={"timeout": "2s"})
     for _ in range(10):
         stage.publish(5, keys=5)
         time.sleep(0.2)
@@ -275,12 +286,15 @@ def test_rotation_under_load(stage):
         stage.db.run("UPDATE outbox.subscription_secret SET expires_at = now() + interval '300 milliseconds'"
                      " WHERE subscription = %s AND expires_at IS NULL AND id <> %s", number, f"key_{i:032d}")
         time.sleep(0.6)
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM outbox.event") > 100, "there was some load")
     stop.set()
     writer.join()
     n = stage.db.value("SELECT count(*) FROM outbox.event")
     stage.wait_delivered(n)
+    stage.publish(1)  # after the last overlap
+    stage.wait_delivered(n + 1)
     arrivals = stage.endpoints.of("r")
-    assert len(arrivals) >= n > 100 and all(a.verified for a in arrivals)
+    assert len(arrivals) > n and all(a.verified for a in arrivals)
     signed = [len(a.headers["webhook-signature"].split(" ")) for a in arrivals]
     assert max(signed) == 2 and signed[-1] == 1
     print(f"{len(arrivals)} requests over 5 rotations, 0 unverifiable")
@@ -346,12 +360,13 @@ def test_secrets_are_nowhere(stage, tmp_path):
 def test_a_redelivery_asked_in_flight_is_not_lost(stage):
     stage.subscribe("r")
     e = stage.endpoints.endpoint("r")
-    e.delay = 1.5
+    e.held = True
     stage.relay()
     stage.publish(1)
     wait_until(lambda: len(stage.endpoints.of("r")) == 1, "it is in flight")
     stage.db.run("UPDATE outbox.delivery SET asked = asked + 1, trigger = 'manual'")
-    wait_until(lambda: len(stage.endpoints.of("r")) == 2, "it comes again", timeout=10)
+    e.held = False
+    wait_until(lambda: len(stage.endpoints.of("r")) == 2, "it comes again")
     stage.wait_delivered(1)
     assert [r[0] for r in stage.db.run("SELECT trigger FROM outbox.attempt ORDER BY attempt")] == ["schedule", "manual"]
 

@@ -101,7 +101,7 @@ class Postgres:
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(args, stdout=log, stderr=log,
                                              stdin=subprocess.DEVNULL, **self._as_user())
-        wait_until(self._answers, "PostgreSQL answers", timeout=60)
+        wait_until(self._answers, "PostgreSQL answers", timeout=180)
         return self
 
     def _answers(self) -> bool:
@@ -115,7 +115,7 @@ class Postgres:
         """Stops the server and keeps the data. `mode`: fast or immediate."""
         if self._process and self._process.poll() is None:
             self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=180)
         self._process = None
 
     def restart(self, mode: str = "fast") -> None:

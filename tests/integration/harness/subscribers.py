@@ -28,12 +28,12 @@ class Arrival:
 
 
 class Endpoint:
-    """`status` and `delay` say how the next requests are answered; status 0 hangs."""
+    """`status` says how the next requests are answered, 0 hangs; no answer leaves while `held`."""
 
     def __init__(self, name: str):
         self.name = name
         self.secrets: list[str] = []
-        self.status, self.delay = 204, 0.0
+        self.status, self.held = 204, False
         self.headers = ""
         self.answer = None  # called with the Arrival-to-be, returns a status
 
@@ -112,8 +112,8 @@ class Subscribers:
         if status == 0:
             await asyncio.sleep(120)
             return False
-        if e.delay:
-            await asyncio.sleep(e.delay)
+        while e.held:
+            await asyncio.sleep(0.01)
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{e.headers}\r\n".encode())
         await writer.drain()
         return True
