@@ -3,16 +3,17 @@
  * adapter_drive.c - drives one adapter with many keyed events, as the relay does.
  *
  * usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] [-w WINDOW] [-t SECONDS]
- *                      [-a TYPE,TYPE...] [-H NAME=VALUE]... [-i SECONDS]
+ *                      [-a TYPE,TYPE...] [-H NAME=VALUE]... [-i SECONDS -p COUNT,...]
  *                      ADAPTER.so KEY=VALUE...
  *
  * Each key has one event in flight; a body is {"key":"key-7","seq":3,"pad":"..."},
  * so that a consumer can check order and completeness. Whatever is not delivered
  * or rejected is offered again after 500 ms. Keys take the aggregate types in
- * turn, and sizes likewise. -H adds a writer's header, -i offers nothing after the first half, for so
- * long or until SIGUSR1 comes. Ends when all is settled, the time is over or SIGTERM comes, prints one
- * JSON object, and writes changes of health, the first failure of each kind and the adapter's
- * statistics to standard error.
+ * turn, and sizes likewise. -H adds a writer's header. -p tells after how many settled events nothing
+ * more is offered for a while, which may be 0: until SIGUSR1 comes, for -i seconds at most. Ends when
+ * all is settled, the time is over or SIGTERM comes, prints one JSON object, and writes changes of
+ * health, the first failure of each kind, how much is settled and the adapter's statistics to standard
+ * error.
  */
 #include "base/clock.h"
 #include "postrider/publisher.h"
@@ -57,7 +58,8 @@ struct drive {
     const struct publisher_vtable *vt;
     struct publisher *self;
     long n_events, n_keys, window, seconds, idle_s;
-    uint64_t idle_until_ms; /* 0: not there yet */
+    uint64_t idle_until_ms;
+    const char *pauses; /* the counts that are still to come */
     struct rider_header own[OWN_MAX];
     size_t n_own;
     const char *types, *sizes;
@@ -74,7 +76,8 @@ struct drive {
     long delayed_head, n_delayed;
     bool told[N_OUTCOMES][N_CAUSES];
     long by_outcome[N_OUTCOMES], by_cause[N_CAUSES], n_maybe, n_delivered_events;
-    uint32_t health;
+    uint32_t health, health_cause;
+    long told_settled;
     uint64_t stop_ms; /* how long stop() took */
 };
 
@@ -320,14 +323,17 @@ static bool was_told(int signal)
     return sigtimedwait(&set, NULL, &now) == signal;
 }
 
-/* Whether it is the time in the middle in which nothing is offered. */
+/* Whether it is one of the times in which nothing is offered. */
 static bool is_idle(struct drive *d)
 {
-    if (d->idle_s > 0 && d->idle_until_ms == 0 && d->n_settled >= d->n_events / 2) {
+    if (*d->pauses != '\0' && d->n_settled >= strtol(d->pauses, NULL, 10)) {
+        d->pauses += strcspn(d->pauses, ",");
+        d->pauses += *d->pauses == ',';
         d->idle_until_ms = clock_mono_ms() + (uint64_t)d->idle_s * 1000;
+        (void)fprintf(stderr, "idle at %ld\n", d->n_settled);
     }
     if (clock_mono_ms() < d->idle_until_ms && was_told(SIGUSR1)) {
-        d->idle_until_ms = 1;
+        d->idle_until_ms = 0;
     }
     return clock_mono_ms() < d->idle_until_ms;
 }
@@ -360,15 +366,20 @@ static bool offer(struct drive *d)
     return taken == n;
 }
 
-static void watch_health(struct drive *d)
+static void tell_news(struct drive *d)
 {
     struct rider_health health = {.struct_size = sizeof(health)};
 
     d->vt->health(d->self, &health);
-    if (health.state != d->health) {
+    if (health.state != d->health || health.cause != d->health_cause) {
         d->health = health.state;
+        d->health_cause = health.cause;
         (void)fprintf(stderr, "health %s cause %u: %s\n", states[health.state & 3],
                       health.cause, health.detail);
+    }
+    if (d->n_settled != d->told_settled) {
+        d->told_settled = d->n_settled;
+        (void)fprintf(stderr, "settled %ld\n", d->n_settled);
     }
 }
 
@@ -417,7 +428,7 @@ static int run(struct drive *d)
         take_completions(d, idle);
         full = !offer(d);
         if (clock_mono_ms() >= look) {
-            watch_health(d);
+            tell_news(d);
             look = clock_mono_ms() + 100;
         }
     }
@@ -479,7 +490,7 @@ static int parse_arguments(struct drive *d, int argc, char **argv)
     int c;
 
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
-    while ((c = getopt(argc, argv, "n:k:s:w:t:a:H:i:")) != -1) {
+    while ((c = getopt(argc, argv, "n:k:s:w:t:a:H:i:p:")) != -1) {
         long value = strtol(optarg, NULL, 10);
         switch (c) {
         case 'n':
@@ -499,6 +510,9 @@ static int parse_arguments(struct drive *d, int argc, char **argv)
             break;
         case 'i':
             d->idle_s = value;
+            break;
+        case 'p':
+            d->pauses = optarg;
             break;
         case 'a':
             d->types = optarg;
@@ -531,6 +545,7 @@ int main(int argc, char **argv)
         .seconds = 60,
         .types = "Test",
         .sizes = "300",
+        .pauses = "",
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .changed = PTHREAD_COND_INITIALIZER,
     };
@@ -545,7 +560,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr,
                       "usage: adapter_drive [-n EVENTS] [-k KEYS] [-s SIZE,...] "
                       "[-w WINDOW] [-t SECONDS] [-a TYPE,...] "
-                      "[-H NAME=VALUE] [-i SECONDS] ADAPTER.so KEY=VALUE...\n");
+                      "[-H NAME=VALUE] [-i SECONDS -p COUNT,...] "
+                      "ADAPTER.so KEY=VALUE...\n");
         return 2;
     }
     if (make_keys(&d) < 0 || load(&d, argv[optind], argv + optind + 1,

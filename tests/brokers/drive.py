@@ -14,15 +14,13 @@ from driver import PROGRAM as DRIVE  # noqa: E402,F401
 
 ADAPTER = BUILD / "adapters/postrider-kafka.so"
 MOCK = BUILD / "tests/brokers/kafka_mock"
-OUTCOMES = ("delivered", "retry", "rejected", "unavailable", "unroutable")
 
 
 class Drive(driver.Drive):
     """A running adapter_drive with the Kafka adapter."""
 
-    def __init__(self, bootstrap, *args, n=10000, k=1000, s=300, t=120, types="Test"):
-        super().__init__("kafka", f"bootstrap.servers={bootstrap}", *args, n=n, k=k, t=t, types=types,
-                         sizes=s)
+    def __init__(self, bootstrap, *args, n=10000, k=1000, s=300, **more):
+        super().__init__("kafka", f"bootstrap.servers={bootstrap}", *args, n=n, k=k, sizes=s, **more)
 
 
 def check_records(records, n, k, duplicates=False):

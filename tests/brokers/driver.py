@@ -26,16 +26,21 @@ CAUSES = _causes()
 
 
 class Drive:
-    """A running adapter_drive. `types`, `sizes` and `headers` may be bytes."""
+    """A running adapter_drive. `types`, `sizes` and `headers` may be bytes.
+
+    With `idle` it offers nothing for so many seconds, or until go_on(), when half of the events are settled, or
+    each time that one of `pauses` is. So a test can do something to it that it cannot miss by having ended."""
 
     def __init__(self, adapter: str, *options, n: int = 1000, k: int = 100, t: int = 120, idle: int = 0,
-                 types=b"Test", sizes="300", headers=()):
-        words = [str(PROGRAM), "-n", str(n), "-k", str(k), "-s", str(sizes), "-t", str(t), "-i", str(idle),
-                 "-a", types]
+                 pauses: tuple[int, ...] = (), types=b"Test", sizes="300", headers=()):
+        words = [str(PROGRAM), "-n", str(n), "-k", str(k), "-s", str(sizes), "-t", str(t), "-a", types]
+        if idle:
+            words += ["-i", str(idle), "-p", ",".join(map(str, pauses or (n // 2,)))]
         for header in headers:
             words += ["-H", header]
         self.n = n
         self.log: list[str] = []
+        self.settled = 0  # as told ten times a second
         self._process = subprocess.Popen([*words, str(BUILD / f"adapters/postrider-{adapter}.so"), *options],
                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                          errors="replace")
@@ -44,11 +49,23 @@ class Drive:
 
     def _read(self) -> None:
         for line in self._process.stderr:
+            if line.startswith("settled "):
+                self.settled = int(line.split()[1])
+                continue
             self.log.append(f"{time.monotonic():.3f} {line.rstrip()}")
 
     def saw(self, text: str) -> bool:
         """Whether `text` is in the log."""
         return any(text in line for line in self.log)
+
+    def times(self, text: str) -> int:
+        """How many lines of the log have `text`."""
+        return sum(text in line for line in self.log)
+
+    @property
+    def idles(self) -> int:
+        """How often it began to offer nothing."""
+        return self.times("idle at ")
 
     def is_down(self, cause: str, state: str = "down") -> bool:
         """Whether health() named this cause."""
@@ -59,7 +76,7 @@ class Drive:
         return self._process.poll() is None
 
     def go_on(self) -> None:
-        """Ends the idle time in the middle."""
+        """Ends the idle time, or the next one at once."""
         self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
@@ -71,8 +88,13 @@ class Drive:
         start = f"ended {outcome} cause {CAUSES.index(cause)} code "
         return next((line.partition(start)[2] for line in self.log if start in line), None)
 
+    def endings(self) -> set[tuple[str, str]]:
+        """Outcome and cause of whatever was not delivered until now."""
+        found = (re.search(r" ended (\w+) cause (\d+) code ", line) for line in list(self.log))
+        return {(m[1], CAUSES[int(m[2])]) for m in found if m}
+
     def result(self, ok: bool = True) -> dict:
-        """Waits for the end and returns the counts, with `causes` by name and the adapter's `stats`.
+        """Waits for the end and returns the counts, with `causes` by name, the `endings` and the adapter's `stats`.
         `ok`: everything was settled."""
         out = self._process.stdout.read()
         status = self._process.wait()
@@ -84,6 +106,7 @@ class Drive:
         assert (status == 0) == ok, (counts, self.log)
         counts["n"] = self.n
         counts["causes"] = {CAUSES[int(number)]: n for number, n in counts["causes"].items()}
+        counts["endings"] = self.endings()
         stats = (line.partition(" stat ")[2].split() for line in self.log if " stat " in line)
         counts["stats"] = {name: int(value) for name, value in stats}
         return counts

@@ -8,6 +8,7 @@
  *   topic NAME PARTITIONS      creates a topic
  *   topicerr NAME CODE         metadata answers CODE for the topic; 0 clears it
  *   err APIKEY CODE COUNT      the next COUNT requests of that kind fail (0: Produce)
+ *   clear APIKEY               ... and no more of them
  *   rtt BROKER MS              delays every answer
  *   leader NAME PARTITION BROKER
  *   down BROKER, up BROKER     closes or opens a listener
@@ -56,6 +57,12 @@ static rd_kafka_resp_err_t do_err(rd_kafka_mock_cluster_t *cluster, char **args)
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+static rd_kafka_resp_err_t do_clear(rd_kafka_mock_cluster_t *cluster, char **args)
+{
+    rd_kafka_mock_clear_request_errors(cluster, (int16_t)number(args[0]));
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static rd_kafka_resp_err_t do_rtt(rd_kafka_mock_cluster_t *cluster, char **args)
 {
     return rd_kafka_mock_broker_set_rtt(cluster, number(args[0]), number(args[1]));
@@ -78,9 +85,10 @@ static rd_kafka_resp_err_t do_up(rd_kafka_mock_cluster_t *cluster, char **args)
 }
 
 static const struct command commands[] = {
-    {"topic", 2, do_topic}, {"topicerr", 2, do_topicerr}, {"err", 3, do_err},
-    {"rtt", 2, do_rtt},     {"leader", 3, do_leader},     {"down", 1, do_down},
-    {"up", 1, do_up},
+    {"topic", 2, do_topic}, {"topicerr", 2, do_topicerr},
+    {"err", 3, do_err},     {"clear", 1, do_clear},
+    {"rtt", 2, do_rtt},     {"leader", 3, do_leader},
+    {"down", 1, do_down},   {"up", 1, do_up},
 };
 
 static void answer(rd_kafka_mock_cluster_t *cluster, char **words, size_t n)

@@ -66,13 +66,14 @@ def test_keys_land_where_java_puts_them(kafka):
 def test_kill_and_restart_lose_nothing(kafka):
     kafka.create_topic("kills", 4)
     n, k = 300000, 5000
-    drive = Drive(kafka.bootstrap, "topic=kills", n=n, k=k, t=240)
-    for _ in range(2):
-        time.sleep(0.7)
+    drive = Drive(kafka.bootstrap, "topic=kills", n=n, k=k, t=300, idle=120, pauses=(n // 3, 2 * n // 3))
+    for part in range(2):
+        wait_until(lambda part=part: drive.settled > part * n // 3 + k, "messages flow", 60)
         kafka.kill()
-        wait_until(lambda: drive.saw("health down"), "health is down within 10 s", 10)
+        wait_until(lambda part=part: drive.times("health down") > part, "health is down", 30)
         kafka.start()
-    time.sleep(0.5)
+        drive.go_on()
+    wait_until(lambda: drive.settled > 2 * n // 3 + k, "messages flow", 60)
     kafka.restart()
     counts = drive.result()
     assert counts["delivered"] == n and counts["rejected"] == 0 and counts["retry"] == 0
@@ -82,7 +83,7 @@ def test_kill_and_restart_lose_nothing(kafka):
 def test_unknown_topic_parks_only_its_events(kafka):
     kafka.create_topic("u.known", 2)
     drive = Drive(kafka.bootstrap, "topic=u.{aggregateType}", n=4000, k=1000, types="known,later")
-    wait_until(lambda: drive.is_down("topic_missing", "degraded"), "the missing topic is noticed", 10)
+    wait_until(lambda: drive.is_down("topic_missing", "degraded"), "the missing topic is noticed", 60)
     kafka.create_topic("u.later", 2)
     counts = drive.result()
     assert set(counts["causes"]) == {"topic_missing"}
@@ -96,15 +97,15 @@ def test_deleted_topic_is_missed_and_found_again(kafka):
     Drive(kafka.bootstrap, "topic=deleted", n=100, k=100).result()
     kafka.delete_topic("deleted")
     drive = Drive(kafka.bootstrap, "topic=deleted", n=100, k=100)
-    wait_until(lambda: drive.is_down("topic_missing", "degraded"), "the topic is missed", 10)
+    wait_until(lambda: drive.is_down("topic_missing", "degraded"), "the topic is missed", 60)
     kafka.create_topic("deleted", 3)
     assert drive.result()["delivered"] == 100
 
 
 def test_auto_created_topic():
     with Kafka(auto_create=True) as kafka:
-        counts = Drive(kafka.bootstrap, "topic=auto.{aggregateType}", n=1000, k=100,
-                       types="a,b,c").result()
+        counts = Drive(kafka.bootstrap, "topic=auto.{aggregateType}", "topic.metadata.propagation.max.ms=60000",
+                       "message.timeout.ms=90000", n=1000, k=100, types="a,b,c").result()
         assert counts["delivered"] == 1000 and counts["unroutable"] == 0
 
 
@@ -122,7 +123,7 @@ def test_a_broker_that_is_down_at_start(kafka):
     kafka.create_topic("later", 1)
     kafka.stop()
     drive = Drive(kafka.bootstrap, "topic=later", n=1000, k=100)
-    wait_until(lambda: drive.is_down("unreachable"), "health is down", 10)
+    wait_until(lambda: drive.is_down("unreachable"), "health is down", 60)
     kafka.start()
     assert drive.result()["delivered"] == 1000
 
@@ -135,7 +136,7 @@ def test_leaders_move_and_brokers_die_under_load():
     n, k = 200000, 5000
     with KafkaCluster() as cluster:
         cluster.nodes[0].create_topic("moves", 6)
-        wait_until(lambda: cluster.in_sync("moves") == 3, "three replicas are in sync", 60)
+        wait_until(lambda: cluster.in_sync("moves") == 3, "three replicas are in sync", 120)
         drive = Drive(cluster.bootstrap, "topic=moves", "linger.ms=20", n=n, k=k, t=400, s=300)
         wait_until(lambda: drive.saw("health up"), "messages flow", 60)
         moves = 0
@@ -159,12 +160,16 @@ def test_leaders_move_every_50_ms(mock_of_three):
     mock = mock_of_three
     n, k = 20000, 400  # the mock keeps 5 MiB a partition
     mock.create_topic("m", 3)
-    drive = Drive(mock.bootstrap, "topic=m", n=n, k=k, s=100, t=120)
-    wait_until(lambda: drive.saw("health up"), "messages flow", 30)
-    moves = 0
-    while drive.running() and moves < 60:
-        mock.move_leader("m", moves % 3, moves % 2 + 1 + (moves // 7) % 2)
-        moves += 1
+    drive = Drive(mock.bootstrap, "topic=m", n=n, k=k, s=100, idle=60, pauses=tuple(range(2000, n, 2000)))
+    wait_until(lambda: drive.saw("health up"), "messages flow", 60)
+    moves = told = 0
+    while drive.running():
+        if moves < 60:
+            mock.move_leader("m", moves % 3, moves % 2 + 1 + (moves // 7) % 2)
+            moves += 1
+        if drive.idles > told:
+            drive.go_on()
+            told += 1
         time.sleep(0.05)
     counts = drive.result()
     assert moves > 5 and counts["delivered"] == n and counts["rejected"] == counts["retry"] == 0
@@ -181,9 +186,10 @@ def test_a_rejected_batch_is_sent_one_by_one(mock):
 def test_fatal_error_makes_a_new_producer(mock):
     mock.create_topic("f", 4)
     Drive(mock.bootstrap, "topic=f", n=10, k=10).result()
-    drive = Drive(mock.bootstrap, "topic=f", n=100000, k=5000)
-    wait_until(lambda: drive.saw("health up"), "messages flow", 10)
+    drive = Drive(mock.bootstrap, "topic=f", n=100000, k=5000, idle=60)
+    wait_until(lambda: drive.idles, "messages have arrived", 60)
     mock.fail_requests(45, 1)  # OUT_OF_ORDER_SEQUENCE_NUMBER
+    drive.go_on()
     counts = drive.result()
     assert drive.saw("producer lost")
     assert counts["delivered"] == 100000 and counts["rejected"] == counts["retry"] == 0
@@ -191,11 +197,16 @@ def test_fatal_error_makes_a_new_producer(mock):
 
 def test_all_brokers_down_and_up(mock):
     mock.create_topic("d", 2)
-    drive = Drive(mock.bootstrap, "topic=d", "message.timeout.ms=3000", n=100000, k=5000)
-    wait_until(lambda: drive.saw("health up"), "messages flow", 10)
+    n, k = 100000, 5000
+    drive = Drive(mock.bootstrap, "topic=d", "message.timeout.ms=3000", n=n, k=k, idle=60)
+    wait_until(lambda: drive.idles, "messages have arrived", 60)
+    mock.delay(1, 1000)
+    drive.go_on()
+    wait_until(lambda: drive.settled > n // 2, "messages flow, all keys are in flight for a second", 60)
     mock.down()
-    wait_until(lambda: drive.is_down("unreachable"), "health is down", 10)
-    time.sleep(5)
+    wait_until(lambda: drive.is_down("unreachable"), "health is down", 60)
+    wait_until(lambda: drive.ended("unavailable", "unreachable"), "events have waited for too long", 60)
+    mock.delay(1, 0)
     mock.up()
     counts = drive.result()
     assert counts["delivered"] == 100000 and counts["rejected"] == counts["retry"] == 0

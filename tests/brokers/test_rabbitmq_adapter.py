@@ -16,7 +16,7 @@ from conftest import MAX_MESSAGE, WEAK_PASSWORD
 from driver import BUILD, PROGRAM, Drive, body_of, check_bodies
 from faults import injects, rows
 from harness.tcp_proxy import TcpProxy
-from harness.wait import settles, wait_until
+from harness.wait import wait_until
 
 
 def drive(broker, *options, **kwargs) -> Drive:
@@ -34,15 +34,13 @@ def bodies(broker, queue: str) -> list[bytes]:
 
 
 def wait_fault(d: Drive, fault) -> None:
-    wait_until(lambda: fault.check(d), f"{fault.outcome} {fault.cause}", 30)
+    wait_until(lambda: fault.check(d), f"{fault.outcome} {fault.cause}", 60)
 
 
 def neighbours(broker, d: Drive, fault, queue: str, n: int, k: int, duplicates: bool = False) -> dict:
     """Waits for the fault and for the n events that it does not concern, which arrive in order, then ends."""
     wait_fault(d, fault)
-    wait_until(lambda: broker.length(queue) >= n, "the neighbours flow", 60)
-    if duplicates:
-        settles(lambda: broker.length(queue), 2)
+    wait_until(lambda: d.settled == n, "the neighbours flow", 60)
     d.stop()
     counts = d.result(ok=False)
     assert counts["delivered"] == n and counts["rejected"] == 0
@@ -159,13 +157,15 @@ def test_a_deleted_exchange_repeats_the_window_in_order(rabbitmq, name, fault):
     """The channel dies with a window in flight: all of it comes again, each key in its order."""
     for kind in ("stays", "goes"):
         rabbitmq.declare(f"{name}.{kind}", f"{name}.{kind}")
-    d = drive(rabbitmq, f"exchange={name}.{{aggregateType}}", n=20000, k=4000, types="stays,goes")
+    d = drive(rabbitmq, f"exchange={name}.{{aggregateType}}", n=20000, k=4000, types="stays,goes",
+              idle=60)
     wait_until(lambda: rabbitmq.length(f"{name}.goes") > 2000, "events flow")
     with rabbitmq.channel() as ch:
         ch.exchange_delete(f"{name}.goes")
+    d.go_on()
     # The broker takes the bindings away first, so an event may come back as one without a queue.
-    wait_until(lambda: d.saw(f'exchange "{name}.goes{fault.words}'), "the adapter misses the exchange", 30)
-    wait_until(lambda: d.ended(fault.outcome, fault.cause), "its events are held", 30)
+    wait_until(lambda: d.saw(f'exchange "{name}.goes{fault.words}'), "the adapter misses the exchange", 60)
+    wait_until(lambda: d.ended(fault.outcome, fault.cause), "its events are held", 60)
     rabbitmq.declare(f"{name}.goes", f"{name}.goes")
     counts = d.result()
     assert counts["delivered"] == 20000 and counts["unavailable"] == counts["rejected"] == 0
@@ -179,10 +179,11 @@ def test_a_deleted_exchange_repeats_the_window_in_order(rabbitmq, name, fault):
 @injects("no queue is bound for the routing key")
 def test_a_deleted_binding_loses_and_repeats_nothing(rabbitmq, name, fault):
     rabbitmq.declare(name, name)
-    d = drive(rabbitmq, f"exchange={name}", n=20000, k=2000)
+    d = drive(rabbitmq, f"exchange={name}", n=20000, k=2000, idle=60)
     wait_until(lambda: rabbitmq.length(name) > 1000, "events flow")
     with rabbitmq.channel() as ch:
         ch.queue_unbind(name, name, "#")
+    d.go_on()
     wait_fault(d, fault)
     with rabbitmq.channel() as ch:
         ch.queue_bind(name, name, "#")
@@ -231,12 +232,12 @@ def weak(broker, port: int = 0) -> str:
 def test_a_forbidden_exchange_parks_only_its_events(rabbitmq, fault):
     for kind in ("open", "shut"):
         rabbitmq.declare(f"w.{kind}", f"w.{kind}")
-    # With the delay, events that go one by one take longer than the test has.
+    # With the delay, events that go one by one take longer than the test has: four hundred seconds.
     with TcpProxy(rabbitmq.port, delay=0.02) as slow:
         d = Drive("rabbitmq", weak(rabbitmq, slow.port), "exchange=w.{aggregateType}", n=20000, k=2000,
-                  t=90, types="open,shut")
+                  t=240, types="open,shut")
         wait_fault(d, fault)
-        wait_until(lambda: rabbitmq.length("w.open") >= 10000, "the neighbours flow")
+        wait_until(lambda: rabbitmq.length("w.open") >= 10000, "the neighbours flow", 90)
         rabbitmq.ctl("set_permissions", "weak", "", "^w\\..*", "")
         counts = d.result()
     assert counts["delivered"] == 20000

@@ -74,6 +74,10 @@ log4j.appender.stdout.layout.ConversionPattern=%d %p %c{1}: %m%n
 """
 
 
+# python3-kafka would give a broker two seconds for its first answer.
+PATIENT = {"api_version_auto_timeout_ms": 60000}
+
+
 class KafkaUnavailable(RuntimeError):
     """Kafka cannot be had here: no Java, no Maven, or no way to the jars."""
 
@@ -215,7 +219,7 @@ class Kafka:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def start(self, timeout: float = 90.0) -> "Kafka":
+    def start(self, timeout: float = 180.0) -> "Kafka":
         """Starts the node and waits until it answers; returns itself."""
         self.launch()
         return self.wait(timeout)
@@ -227,7 +231,7 @@ class Kafka:
                 [*self._java(self._heap), "kafka.Kafka", f"{self.folder}/server.properties"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
-    def wait(self, timeout: float = 90.0) -> "Kafka":
+    def wait(self, timeout: float = 180.0) -> "Kafka":
         """Waits until the node answers; returns itself."""
         try:
             wait_until(self._answers, f"Kafka answers (log: {self.log_path})", timeout, every=0.2)
@@ -240,10 +244,10 @@ class Kafka:
         assert self._process is not None
         if self._process.poll() is not None:
             tail = pathlib.Path(self.log_path).read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise RuntimeError(f"Kafka ended with status {self._process.returncode}:\n{tail}")
+            raise Hopeless(f"Kafka ended with status {self._process.returncode}:\n{tail}")
         with socket.create_connection(("127.0.0.1", self.port), 1):
             pass
-        with self._admin() as admin:
+        with self.admin() as admin:
             return bool(admin.describe_cluster()["brokers"])
 
     @property
@@ -284,32 +288,39 @@ class Kafka:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _admin(self) -> Iterator[Any]:
+    def admin(self) -> Iterator[Any]:
+        """The client for topics and rights."""
         from kafka.admin import KafkaAdminClient  # Debian package python3-kafka
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=20000)
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=60000, **PATIENT)
         try:
             yield admin
         finally:
             admin.close()
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
-        """Creates a topic with a replica on each node; `config` keys with '_' for '.':
-        max_message_bytes="1000"."""
+        """Creates a topic with a replica on each node and waits until it takes records; `config` keys with '_'
+        for '.': max_message_bytes="1000"."""
         from kafka.admin import NewTopic
-        with self._admin() as admin:
+        with self.admin() as admin:
             admin.create_topics([NewTopic(
                 name, partitions, len(self._controllers),
                 topic_configs={k.replace("_", "."): v for k, v in config.items()})])
+            wait_until(lambda: self._has_leaders(admin, name, partitions), f"topic {name} has leaders")
+
+    @staticmethod
+    def _has_leaders(admin: Any, topic: str, partitions: int) -> bool:
+        found = admin.describe_topics([topic])[0]["partitions"]
+        return len(found) == partitions and all(p["leader"] >= 0 for p in found)
 
     def delete_topic(self, name: str) -> None:
         """Deletes a topic and waits until it is gone."""
-        with self._admin() as admin:
+        with self.admin() as admin:
             admin.delete_topics([name])
             wait_until(lambda: name not in admin.list_topics(), f"topic {name} is deleted")
 
     def topics(self) -> set[str]:
         """Names of all topics."""
-        with self._admin() as admin:
+        with self.admin() as admin:
             return set(admin.list_topics())
 
     def consume_all(self, *topics: str, timeout: float = 120.0) -> list[Record]:
@@ -320,7 +331,7 @@ class Kafka:
     def first_offset(self, topic: str) -> int:
         """The offset of the oldest record that the broker keeps in the topic's first partition."""
         from kafka import KafkaConsumer, TopicPartition
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, **PATIENT)
         part = TopicPartition(topic, 0)
         try:
             return consumer.beginning_offsets([part])[part]
@@ -343,7 +354,7 @@ class KafkaCluster:
         for node in self.nodes:
             node.launch()
         for node in self.nodes:
-            node.wait(180)
+            node.wait(300)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -352,12 +363,12 @@ class KafkaCluster:
 
     def in_sync(self, topic: str) -> int:
         """The replicas that the partition with the fewest has in sync."""
-        with self.nodes[0]._admin() as admin:
+        with self.nodes[0].admin() as admin:
             return min(len(p["isr"]) for p in admin.describe_topics([topic])[0]["partitions"])
 
     def leaders(self, topic: str) -> list[int]:
         """The leading node of each partition."""
-        with self.nodes[0]._admin() as admin:
+        with self.nodes[0].admin() as admin:
             return [p["leader"] for p in sorted(admin.describe_topics([topic])[0]["partitions"],
                                                 key=lambda p: p["partition"])]
 
@@ -370,7 +381,7 @@ def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Re
     from kafka.errors import OffsetOutOfRangeError
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False,
                              auto_offset_reset="none", fetch_max_bytes=16 << 20,
-                             max_partition_fetch_bytes=16 << 20, max_poll_records=5000)
+                             max_partition_fetch_bytes=16 << 20, max_poll_records=5000, **PATIENT)
     try:
         parts = _partitions(consumer, topics)
         if not parts:
@@ -403,9 +414,9 @@ def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Re
 
 
 def _partitions(consumer, topics) -> list:
-    """The partitions of the topics that exist, as every broker's metadata says; 10 s for the others."""
+    """The partitions of the topics that exist, as every broker's metadata says; 30 s for the others."""
     from kafka import TopicPartition
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         known = consumer.topics()
         missing = [t for t in topics if t not in known or not consumer.partitions_for_topic(t)]
@@ -452,6 +463,10 @@ class KafkaMock:
     def fail_topic(self, name: str, code: int) -> None:
         """Metadata requests answer `code` for the topic; 0 ends that."""
         self.command(f"topicerr {name} {code}")
+
+    def clear(self, api: int = PRODUCE) -> None:
+        """Ends what fail_requests() began."""
+        self.command(f"clear {api}")
 
     def fail_requests(self, code: int, count: int = 1, api: int = PRODUCE) -> None:
         """The next requests of a kind get an error."""

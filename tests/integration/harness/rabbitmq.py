@@ -13,13 +13,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
 import pika
 
 from . import ports
-from .wait import wait_until
+from .wait import Hopeless, wait_until
 
 BIN = "/usr/lib/rabbitmq/bin"
 
@@ -105,16 +106,22 @@ class RabbitMQ:
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
-    def start(self, timeout: float = 60.0) -> "RabbitMQ":
+    def start(self, timeout: float = 180.0) -> "RabbitMQ":
         """Starts the node and waits until a client can log in."""
         if self._epmd is None:
             self._epmd = subprocess.Popen(["epmd", "-port", str(self._epmd_port),
                                            "-address", "127.0.0.1"], cwd=self.folder,
                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                           stderr=subprocess.DEVNULL, start_new_session=True)
+            # The node would otherwise start one of its own, which nobody ends.
+            wait_until(self._has_mapper, "the port mapper listens")
         self.launch()
         wait_until(self._can_log_in, f"RabbitMQ to start, see {self.log_path}", timeout)
         return self
+
+    def _has_mapper(self) -> bool:
+        socket.create_connection(("127.0.0.1", self._epmd_port), 5).close()
+        return True
 
     def launch(self) -> None:
         """Starts the node without waiting for it."""
@@ -127,7 +134,7 @@ class RabbitMQ:
         code = self._process.poll() if self._process else None
         if code is not None:
             with open(self.log_path, errors="replace", encoding="utf-8") as f:
-                raise RuntimeError(f"RabbitMQ ended with {code}: {f.read()[-2000:]}")
+                raise Hopeless(f"RabbitMQ ended with {code}: {f.read()[-2000:]}")
         self.connect().close()
         return True
 
