@@ -91,7 +91,7 @@ class Writers:
         """Lets every open transaction end and waits for that. Raises what a writer met."""
         self._stop.set()
         for t in self._threads:
-            t.join(timeout=60)
+            t.join(timeout=180)
         assert not any(t.is_alive() for t in self._threads), "a writer hangs"
         assert not self.failures, self.failures[:3]
 
@@ -103,17 +103,25 @@ class Writers:
 
     def _loop(self, rng: random.Random) -> None:
         connection = None
-        while not self._stop.is_set():
+        gid, tries = None, 20
+        while tries and not (self._stop.is_set() and gid is None):
             try:
                 if connection is None or connection.closed:
                     connection = self.db.connect()
-                _transaction(connection, rng, self.mix)
+                if gid is not None:
+                    _give_up(connection, gid)
+                    gid = None
+                    continue
+                gid = str(uuid.uuid4())
+                _transaction(connection, rng, self.mix, gid)
+                gid = None
                 self.transactions += 1
-            except psycopg2.OperationalError:  # the database is away: that is a test's business
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):  # the database is away: a test's business
                 if connection is not None:
                     connection.close()
                 connection = None
-                self._stop.wait(0.1)
+                tries -= self._stop.is_set()
+                time.sleep(0.1)
             except Exception as e:  # pylint: disable=broad-except
                 self.failures.append(repr(e))
                 return
@@ -122,11 +130,20 @@ class Writers:
             connection.close()
 
 
-def _transaction(connection, rng: random.Random, mix: Mix) -> None:
+def _give_up(connection, gid: str) -> None:
+    """Of a transaction whose end was lost with the connection: one that is prepared holds its locks until
+    somebody decides."""
+    for xid in connection.tpc_recover():
+        if xid.gtrid == gid:
+            connection.tpc_rollback(xid)
+    connection.rollback()
+
+
+def _transaction(connection, rng: random.Random, mix: Mix, gid: str) -> None:
     agg = f"agg-{rng.randrange(mix.aggregates)}"
     prepared = rng.random() < mix.prepared
     if prepared:
-        connection.tpc_begin(connection.xid(1, f"{uuid.uuid4()}", "writer"))
+        connection.tpc_begin(connection.xid(1, gid, "writer"))
     with contextlib.closing(connection.cursor()) as cursor:
         if rng.random() < mix.early_xid:
             cursor.execute("SELECT pg_current_xact_id()")
