@@ -17,8 +17,11 @@ import dataclasses
 from .arrivals import Arrival
 from .checker import Receipt, check
 
-# What a relay had sent when it met its fault was sent this long before it, at most.
-UNSETTLED_S = 3.0
+# What a relay had sent when it met its fault was sent this long before it, at most: a busy machine
+# included. How much that can be is another limit, the window.
+UNSETTLED_S = 10.0
+# Until somebody has the lane, beyond the lease.
+TAKEOVER_S = 10.0
 
 
 @dataclasses.dataclass
@@ -90,7 +93,7 @@ def judge(name: str, committed: list, arrivals: list[Arrival], faults: list[Faul
                       duplicates=report.duplicates)
     for rule in ("lost", "phantom", "corrupted", "altered"):
         verdict.examples += [f"{rule} {e}" for e in getattr(report, rule)[:2]]
-    grace = 2 * lease_s + 3
+    grace = 2 * lease_s + TAKEOVER_S
     _attribute(verdict, arrivals, faults, window, grace)
     truth = {c.event_id: c for c in committed}
     steps = collections.defaultdict(list)

@@ -6,12 +6,13 @@ The seed decides who, what and when; it repeats the schedule, not the interleavi
 
 import contextlib
 import dataclasses
+import datetime
 import random
 import signal
 import time
 
 from . import arrivals, history
-from .fleet import Fleet, lanes_of
+from .fleet import Fleet, claims_of, lanes_of
 from .sinks import wait_settled
 from .wait import let_run
 from .writers import Mix, Writers, committed
@@ -53,6 +54,25 @@ class Result:
                 + history.table(self.verdicts))
 
 
+def _and_since(fault: history.Fault, relay) -> None:
+    """It may have claimed a lane between the look at the database and the signal."""
+    for name, n in claims_of(relay).items():
+        fault.lanes[name] = max(n, fault.lanes.get(name, 0))
+
+
+def _stalls(fleet: Fleet, faults: list[history.Fault], lease_s: float) -> list[history.Fault]:
+    """What nobody did: a process that the machine kept from running until another one had its lane."""
+    found = []
+    for i, relay in enumerate(fleet):
+        for record in relay.events("lane.fenced"):
+            at = datetime.datetime.fromisoformat(record["ts"].replace("Z", "+00:00")).timestamp()
+            name = record["component"].split("/")[0]
+            if not any(f.kind == "stop" and f.relay == i and name in f.lanes
+                       and f.at <= at <= f.end + 2 * lease_s + 1 for f in faults):
+                found.append(history.Fault("stop", i, at - lease_s - history.UNSETTLED_S, at, {name: 1}))
+    return found
+
+
 def one_fault(db, fleet: Fleet, rng: random.Random, plan: Plan) -> history.Fault:
     """Does something to one relay and brings it back."""
     i = rng.randrange(len(fleet))
@@ -62,9 +82,11 @@ def one_fault(db, fleet: Fleet, rng: random.Random, plan: Plan) -> history.Fault
     fault.at = time.time()
     if kind == "kill":
         relay.kill9()
+        _and_since(fault, relay)
         let_run(rng.uniform(0, plan.lease_s + 1))
     elif kind == "stop":
         relay.signal(signal.SIGSTOP)
+        _and_since(fault, relay)
         let_run(plan.lease_s + rng.uniform(0.2, 2))
         # What it gets back by now is its own again, and it may be holding lanes since the look above.
         fault.end = time.time()
@@ -98,10 +120,11 @@ def run(binary: str, db, folder, sinks: list, plan: Plan, progress=None) -> Resu
                     if progress:
                         progress(faults[-1], writers.transactions)
             with contextlib.suppress(AssertionError):  # the checker says it better
-                wait_settled(db, sinks, timeout=60)
+                wait_settled(db, sinks)
             let_run(1)
             for relay in fleet:
                 assert relay.running(), f"a relay ended by itself\n{relay.tail()}"
+            faults += _stalls(fleet, faults, plan.lease_s)
     truth = committed(db)
     kills = sum(f.kind == "kill" for f in faults)
     return Result(plan, [history.judge(s.name, truth, r.arrivals(torn=kills), faults, plan.window,

@@ -92,7 +92,7 @@ class Relay:
                 [self.binary, "run", "-c", self.config_path], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=log, cwd=self.folder, env={**os.environ, **(env or {})})
         if wait:
-            wait_until(self._is_up, "the relay is ready")
+            wait_until(self._is_up, "the relay is ready", timeout=90)
         return self
 
     def _is_up(self) -> bool:
@@ -147,6 +147,18 @@ class Relay:
         """The JSON lines of the log; a line that is none fails the test."""
         return [json.loads(line) for line in self.log().splitlines() if line]
 
+    def events(self, *names: str) -> list[dict]:
+        """The log's records of these events; a line that a kill has torn is none."""
+        found = []
+        for line in self.log().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record["event"] in names:
+                found.append(record)
+        return found
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of an ops route. Raises OSError when nobody listens."""
         try:
@@ -179,7 +191,7 @@ class Relay:
 
 
 def run(binary: str, *args: str, stdin: str | None = None, env: dict[str, str] | None = None,
-        timeout: float = 60) -> subprocess.CompletedProcess:
+        timeout: float = 120) -> subprocess.CompletedProcess:
     """One command of postrider, output captured."""
     return subprocess.run([binary, *args], input=stdin, text=True, capture_output=True,
                           timeout=timeout, check=False, env={**os.environ, **(env or {})})
