@@ -47,7 +47,7 @@ class _Recorder:
 
     def __exit__(self, *_exc) -> None:
         self._end.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
 
     def arrivals(self, torn: int = 0) -> list[Arrival]:
         """All of them; the recorder must have ended."""
@@ -111,14 +111,20 @@ class RabbitRecorder(_Recorder):
         self._found: list[Arrival] = []
 
     def watch(self) -> None:
+        # The answer to a second question comes after what had left the queue before the first.
+        empty = 0
         with self.sink.broker.channel() as channel:
             for method, properties, body in channel.consume(
                     self.sink.queue, auto_ack=True, inactivity_timeout=0.2):
                 if method is not None:
+                    empty = 0
                     self._found.append(
                         Arrival(Receipt(properties.message_id or "", body), time.time()))
-                elif self._end.is_set():
+                elif empty == 2:
                     break
+                elif self._end.is_set():
+                    left = channel.queue_declare(self.sink.queue, passive=True).method.message_count
+                    empty = 0 if left else empty + 1
             channel.cancel()
 
     def arrivals(self, torn: int = 0) -> list[Arrival]:

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import pika
 
@@ -147,16 +148,16 @@ class RabbitMQ:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
         self._process = None
 
     def shut_down(self) -> None:
         """Stops the node in good order and keeps its data."""
-        self._signal(signal.SIGTERM, 30)
+        self._signal(signal.SIGTERM, 120)
 
     def kill(self) -> None:
         """Ends the node as a crash would and keeps its data."""
-        self._signal(signal.SIGKILL, 10)
+        self._signal(signal.SIGKILL, 60)
 
     def restart(self) -> None:
         """Stops the node in good order and starts it again."""
@@ -165,10 +166,10 @@ class RabbitMQ:
 
     def stop(self) -> None:
         """Ends node and port mapper and removes all data."""
-        self._signal(signal.SIGTERM, 30)
+        self._signal(signal.SIGTERM, 60)
         if self._epmd:
             self._epmd.terminate()
-            self._epmd.wait(10)
+            self._epmd.wait(60)
             self._epmd = None
         shutil.rmtree(self.folder, ignore_errors=True)
         for port in (self.port, self.tls_port, self._dist_port, self._epmd_port):
@@ -184,7 +185,7 @@ class RabbitMQ:
     def __exit__(self, *_exc) -> None:
         self.stop()
 
-    def ctl(self, *args: str, timeout: float = 60.0) -> str:
+    def ctl(self, *args: str, timeout: float = 180.0) -> str:
         """Runs rabbitmqctl on this node and returns what it printed."""
         done = subprocess.run([f"{BIN}/rabbitmqctl", "--quiet", "--node", self.node, *args],
                               env=self._env(), cwd=self.folder, capture_output=True, text=True,
@@ -206,7 +207,9 @@ class RabbitMQ:
 
     def connect(self) -> pika.BlockingConnection:
         """A client connection as guest; the caller closes it."""
-        return pika.BlockingConnection(pika.URLParameters(self.url))
+        parameters = pika.URLParameters(self.url)
+        parameters.socket_timeout, parameters.stack_timeout = 60, 90
+        return pika.BlockingConnection(parameters)
 
     @contextlib.contextmanager
     def channel(self):
@@ -234,17 +237,23 @@ class RabbitMQ:
     def consume(self, queue: str, quiet: float = 2.0, limit: int | None = None,
                 arguments: dict | None = None) -> list[tuple]:
         """Takes all messages off a queue, (properties, body) in order, until it is empty for
-        `quiet` seconds or `limit` were taken."""
+        `quiet` seconds or `limit` were taken. Those that the broker counts at the start come, however
+        busy it is."""
         taken: list[tuple] = []
         if limit == 0:
             return taken
         with self.channel() as ch:
+            there = ch.queue_declare(queue, passive=True).method.message_count
+            there = there if limit is None else min(there, limit)
+            patience = time.monotonic() + 120
             ch.basic_qos(prefetch_count=2000)
             unacked = 0
             for method, properties, body in ch.consume(queue, inactivity_timeout=quiet,
                                                        arguments=arguments):
                 if method is None:
-                    break
+                    if len(taken) >= there or time.monotonic() > patience:
+                        break
+                    continue
                 taken.append((properties, body))
                 unacked = method.delivery_tag
                 if len(taken) % 1000 == 0:
