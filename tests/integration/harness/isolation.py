@@ -21,7 +21,7 @@ import psycopg2
 from . import ports
 from .receiver import new_secret
 from .relay import Relay, stdout_file
-from .wait import let_run, wait_until
+from .wait import wait_until
 
 _fork = multiprocessing.get_context("fork")
 
@@ -78,6 +78,11 @@ def _slow(port: int, delay: float) -> None:
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
+def _listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port), 5).close()
+    return True
+
+
 class _Pipe:
     """Reads the healthy destination's lines with their time."""
 
@@ -128,15 +133,19 @@ def run(binary: str, folder: str, db, ill: bool, seconds: float, rate: float) ->
         destinations += [{"name": name, "adapter": "null"} for name in ("dead", "slow")]
     try:
         with Relay(binary, folder, db.dsn, destinations) as relay:
-            for h in helpers[2:] + helpers[:2]:
+            for h in helpers[2:]:
+                h.start()
+            if ill:
+                wait_until(lambda: all(_listens(port) for port in (dead_port, slow_port)), "the ill ones listen")
+            for h in helpers[:2]:
                 h.start()
             for h in helpers[:2]:
                 h.join()
             wait_until(lambda: len(pipe.times) >= int(rate / 2 * seconds) * 2, "all have arrived")
-            let_run(0.1)
-            assert relay.ready()
+            wait_until(relay.ready, "an ill destination is not the relay's readiness")
             if ill:
-                assert relay.metric("postrider_delivered_total", lane="slow") > 5 * seconds
+                wait_until(lambda: relay.metric("postrider_delivered_total", lane="slow") > 5 * seconds,
+                           "the slow one takes some")
                 assert relay.metric("postrider_delivered_total", lane="dead") == 0
     finally:
         for h in helpers:
