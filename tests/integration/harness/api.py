@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import threading
+import weakref
 from typing import Any
 
 from . import ports
@@ -53,6 +54,7 @@ class ApiClient:
 
     def __init__(self, folder):
         self.port = ports.take()
+        weakref.finalize(self, ports.release, self.port)
         self.exchanges: list[dict] = []
         self.tokens = {name: secrets.token_urlsafe(32) for name in SCOPES}
         self.token_file = os.path.join(str(folder), "tokens")

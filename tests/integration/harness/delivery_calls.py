@@ -6,7 +6,6 @@ For the contract test, which wants to have seen all of them.
 
 import contextlib
 import threading
-import time
 
 from .wait import wait_until
 
@@ -90,8 +89,9 @@ class DeliveryCalls:
             put = ("PUT", "/webhooks/event-types", {"data": []})
             slow = threading.Thread(target=lambda: api(*put, idempotency_key="slow-put"))
             slow.start()
-            wait_until(lambda: self.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, "the first waits")
-            time.sleep(0.1)
+            # It has taken its key by then.
+            wait_until(lambda: self.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"
+                                             " AND relation = 'outbox.event_type'::regclass") > 0, "the first waits")
             assert api(*put, idempotency_key="slow-put").status == 409
             c.rollback()
             slow.join()
