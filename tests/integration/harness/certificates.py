@@ -6,7 +6,7 @@ import subprocess
 
 
 def _openssl(*args: str) -> None:
-    done = subprocess.run(["openssl", *args], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["openssl", *args], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"openssl {args[0]}: {done.stderr}"
 
 

@@ -208,7 +208,7 @@ class Kafka:
 
     def _tool(self, *args: str) -> str:
         done = subprocess.run([*self._java("128m"), "kafka.tools.StorageTool", *args],
-                              capture_output=True, text=True, timeout=120, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"StorageTool {args[0]} failed:\n{done.stdout}{done.stderr}"[-2000:])
         return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
@@ -256,13 +256,13 @@ class Kafka:
         assert self._process is not None
         return self._process.pid
 
-    def stop(self, timeout: float = 60.0) -> None:
+    def stop(self, timeout: float = 120.0) -> None:
         """Stops the node in an orderly way; its data stays."""
         self._end(signal.SIGTERM, timeout)
 
     def kill(self) -> None:
         """Ends the node at once, as a crash would; its data stays."""
-        self._end(signal.SIGKILL, 10.0)
+        self._end(signal.SIGKILL, 60.0)
 
     def _end(self, how: signal.Signals, timeout: float) -> None:
         process, self._process = self._process, None
@@ -273,7 +273,7 @@ class Kafka:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
     def restart(self) -> None:
         """Stops in an orderly way and starts again on the same port."""

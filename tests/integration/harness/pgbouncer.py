@@ -58,7 +58,7 @@ class PgBouncer:
         if self._process.poll() is not None:
             with open(os.path.join(self.folder, "log"), encoding="utf-8") as f:
                 raise Hopeless(f"pgbouncer ended:\n{f.read()[-2000:]}")
-        psycopg2.connect(self.dsn("postgres"), connect_timeout=2).close()
+        psycopg2.connect(self.dsn("postgres"), connect_timeout=20).close()
         return True
 
     def __exit__(self, *_exc) -> None:

@@ -4,13 +4,14 @@
 A port is taken by binding an abstract UNIX socket named after it, which lasts until release() or
 the end of the process and leaves no file behind, so that a server may stop and start again on the
 same number. Ports come from below the kernel's ephemeral range: no outgoing connection can occupy
-one while its server is down.
+one while its server is down. deploy/quickstart.sh looks for free ports below 20000, and rabbitmqctl
+listens 10000 above its node: neither finds one of these.
 """
 
 import random
 import socket
 
-FIRST, LAST = 12000, 29000
+FIRST, LAST = 20000, 29999
 _held: dict[int, socket.socket] = {}
 
 

@@ -30,7 +30,7 @@ class KeyRing:
     def add(self) -> int:
         """Puts one more key into the ring, by the command, and returns its number."""
         done = subprocess.run([self._postrider, "secrets", "new-key", "--key-ring", self.path], text=True,
-                              capture_output=True, check=True, timeout=30)
+                              capture_output=True, check=True, timeout=120)
         number = int(done.stdout.split()[0])
         self.lines[number] = done.stdout.strip()
         self.write()
@@ -38,7 +38,7 @@ class KeyRing:
 
     def _filter(self, action: str, lines: list[str]) -> list[str]:
         done = subprocess.run([self._tool, action, self.path], input="".join(s + "\n" for s in lines), text=True,
-                              capture_output=True, check=False, timeout=60)
+                              capture_output=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

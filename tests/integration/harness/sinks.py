@@ -114,7 +114,7 @@ def open_events(db) -> list[tuple]:
         " GROUP BY destination HAVING sum(n) > 0 ORDER BY destination")
 
 
-def wait_settled(db, sinks: list, timeout: float = 60) -> None:
+def wait_settled(db, sinks: list, timeout: float = 120) -> None:
     """Waits until every lane exists and nothing is open: then all must be with the receivers."""
     def settled() -> bool:
         lanes = {row[0] for row in db.run("SELECT destination FROM outbox.lane")}
