@@ -58,6 +58,67 @@ def test_what_died_before_the_clock_went_back_is_recovered(lane):
     assert lane.states(one) == {seq: "PENDING"}
 
 
+def clock_goes_back(lane, hours: int = 1):
+    """As if all that is written had been written by a clock that was so far ahead."""
+    ahead = f"interval '{hours} hours'"
+    lane.db.run(f"UPDATE outbox.operation SET created_at = created_at + {ahead}, paced_from = paced_from + {ahead}")
+    lane.db.run(f"UPDATE outbox.delivery SET next_attempt_at = next_attempt_at + {ahead}, updated_at = updated_at + {ahead}")
+    lane.db.run(f"UPDATE outbox.subscription_health SET throttled_until = throttled_until + {ahead}")
+    lane.db.run(f"UPDATE outbox.lane SET tidied_at = tidied_at + {ahead}")
+
+
+def dead_letters(lane, n: int) -> None:
+    lane.db.run("SELECT outbox.publish('order.paid', i::text, '1', 'order') FROM generate_series(1, %s) i", n)
+    lane.expand_all()
+    lane.db.run("UPDATE outbox.delivery SET state = 'DEAD', cause = 'rejected_4xx', updated_at = clock_timestamp()")
+    lane.tidy()
+
+
+def waits(lane) -> tuple[float, float]:
+    """In how many seconds the first and the last row may go."""
+    return tuple(float(x) for x in lane.db.run(
+        "SELECT extract(epoch FROM min(next_attempt_at) - clock_timestamp()),"
+        " extract(epoch FROM max(next_attempt_at) - clock_timestamp()) FROM outbox.delivery WHERE state = 'RETRY'")[0])
+
+
+def test_a_recovery_keeps_its_rate_when_the_clock_goes_back(lane):
+    """Neither does it wait for the old time to come again, nor is the rest sent at once."""
+    one = lane.subscribe()
+    dead_letters(lane, 300)
+    op = lane.recover(one, "failed", per_second=1)["operation"]
+    lane.work()
+    queued = lane.progress(op)["enqueued"]
+    clock_goes_back(lane)
+    lane.tidy()
+    first, last = waits(lane)
+    assert last < 60 and last - first > 25
+    lane.work()
+    more = lane.progress(op)["enqueued"]
+    assert queued < more < queued + 100
+    first, last = waits(lane)
+    assert last < 60 and last - first > 25
+    lane.db.run("UPDATE outbox.operation SET paced_from = paced_from - interval '10 seconds'")
+    lane.work()
+    assert more + 8 < lane.progress(op)["enqueued"] < more + 100, "and goes on by it"
+
+
+def test_what_is_put_off_does_not_wait_for_a_clock_that_went_back(lane):
+    one = lane.subscribe()
+    dead_letters(lane, 20)
+    lane.call("SELECT outbox.dead_replay('{\"destination\": \"partners\"}', 'ann', 1)", role="outbox_api")
+    failed = lane.publish("other")
+    lane.expand_all()
+    lane.end(one, failed, "RETRY", health={"subscription": one, "ok": False, "failures": 1, "throttle_ms": 5000})
+    before = waits(lane)
+    clock_goes_back(lane)
+    lane.tidy()
+    assert all(abs(a - b) < 60 for a, b in zip(waits(lane), before))
+    assert lane.db.value("SELECT throttled_until < clock_timestamp() + interval '60 s' FROM outbox.subscription_health")
+    lane.db.run("UPDATE outbox.delivery SET next_attempt_at = clock_timestamp() + interval '1 day' WHERE seq = %s", failed)
+    lane.tidy()
+    assert waits(lane)[1] > 80000, "nothing moves while the clock goes on"
+
+
 # Retention ------------------------------------------------------------------------------------------
 
 def test_retention_waits_for_the_past_that_a_subscription_was_promised(lane):

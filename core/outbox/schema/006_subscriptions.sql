@@ -97,7 +97,8 @@ ALTER TABLE outbox.lane
   ADD COLUMN route_types      text[]  NOT NULL DEFAULT '{}',
   ADD COLUMN route_aggregates text[]  NOT NULL DEFAULT '{}',
   ADD COLUMN hold_dead        boolean NOT NULL DEFAULT false,
-  ADD COLUMN tidied_subscription bigint NOT NULL DEFAULT 0,  -- the key that tidy_subscriptions() looked at last
+  ADD COLUMN tidied_at        timestamptz,                   -- when tidy_subscriptions() looked last
+  ADD COLUMN tidied_subscription bigint NOT NULL DEFAULT 0,  -- the key that it looked at last
   ADD COLUMN tidied_type      text    NOT NULL DEFAULT '',
   ADD COLUMN tidied_id        text    NOT NULL DEFAULT '';
 ALTER TABLE outbox.lane ALTER COLUMN plain SET DEFAULT false;
@@ -411,6 +412,7 @@ DECLARE
   l       outbox.lane%ROWTYPE;
   key     record;
   visited int := 0;
+  back    interval;
 BEGIN
   SELECT x.* INTO l FROM outbox.lane x WHERE x.lane = tidy_subscriptions.lane AND x.token = tidy_subscriptions.token
   FOR NO KEY UPDATE;
@@ -422,6 +424,18 @@ BEGIN
     UPDATE outbox.lane x SET route_types = outbox.like_any(types), route_aggregates = outbox.like_any(aggregates),
       hold_dead = tidy_subscriptions.hold_dead
     WHERE x.lane = l.lane RETURNING x.* INTO l;
+  END IF;
+  -- It looked in the future: the server's clock was set back. What was put off by the old clock would wait for that to
+  -- come again. A step that is shorter than the pause between two looks is waited out.
+  back := l.tidied_at - clock_timestamp();
+  IF back > interval '0' THEN
+    UPDATE outbox.delivery d SET next_attempt_at = d.next_attempt_at - back
+    WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
+      AND d.state IN ('RETRY', 'HELD') AND d.next_attempt_at > clock_timestamp();
+    UPDATE outbox.subscription_health h SET throttled_until = h.throttled_until - back
+    FROM outbox.subscription s
+    WHERE s.subscription = h.subscription AND s.destination = l.destination
+      AND h.throttled_until > clock_timestamp();
   END IF;
   -- Where the destination itself was sent to before, nobody sends what it had not taken. What has no row yet, or one
   -- that a rebase has left, gets its end when it is expanded, a page at a time.
@@ -480,8 +494,8 @@ BEGIN
     l.tidied_type := '';
     l.tidied_id := '';
   END IF;
-  UPDATE outbox.lane x SET tidied_subscription = l.tidied_subscription, tidied_type = l.tidied_type,
-    tidied_id = l.tidied_id
+  UPDATE outbox.lane x SET tidied_at = clock_timestamp(), tidied_subscription = l.tidied_subscription,
+    tidied_type = l.tidied_type, tidied_id = l.tidied_id
   WHERE x.lane = l.lane;
   RETURN true;
 END $$;

@@ -23,11 +23,13 @@ CREATE INDEX subscription_unswept ON outbox.subscription (subscription)
   WHERE deleted_at IS NOT NULL AND swept_at IS NULL;
 
 -- The work goes from first_seq to last_seq. Later events are not part of it: the lane makes rows of those.
--- absences: of the subscription when it began. One that was disabled since has missed more.
+-- absences: of the subscription when it began. One that was disabled since has missed more. paced_from: its rate counts
+-- from then on; when it began, as the clock has it now.
 ALTER TABLE outbox.operation
   ADD COLUMN first_seq bigint NOT NULL DEFAULT 0,
   ADD COLUMN last_seq  bigint NOT NULL DEFAULT 0,
-  ADD COLUMN absences  bigint;
+  ADD COLUMN absences  bigint,
+  ADD COLUMN paced_from timestamptz NOT NULL DEFAULT clock_timestamp();
 
 -- What has to be in the payload, for those who read the catalogue. Not enforced.
 ALTER TABLE outbox.event_type ADD COLUMN schema json;
@@ -325,7 +327,7 @@ BEGIN
     SELECT q.seq FROM unnest(dead || CASE WHEN o.rate_per_second IS NULL AND o.kind = 'recover' THEN '{}' ELSE missed END)
       q(seq) ORDER BY q.seq
   LOOP
-    at := COALESCE(o.created_at + n / o.rate_per_second * interval '1 second', clock_timestamp());
+    at := COALESCE(o.paced_from + n / o.rate_per_second * interval '1 second', clock_timestamp());
     n := n + 1;
     UPDATE outbox.delivery d
     SET state = CASE WHEN d.state = 'DEAD' AND s.ordering = 'key' THEN 'HELD'
@@ -344,7 +346,8 @@ REVOKE ALL ON FUNCTION outbox.operation_page(outbox.lane, outbox.subscription, o
                                               pg_snapshot, bigint) FROM PUBLIC;
 
 -- One page of one running operation; returns whether there was one. Any number of relays may call it. With a rate, an
--- operation queues no further ahead than half a minute, so that a cancel still stops most of it.
+-- operation queues no further ahead than half a minute, so that a cancel still stops most of it. One that is further
+-- ahead did so before the server's clock was set back: its rate counts anew, as if it had kept to it by this clock.
 CREATE FUNCTION outbox.run_operation(page int DEFAULT 250) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -358,20 +361,28 @@ DECLARE
   upto   bigint;
   hits   bigint[];
   seen   pg_snapshot;
+  due    float8;
 BEGIN
   SELECT x.* INTO o FROM outbox.operation x
   JOIN outbox.subscription y ON y.subscription = x.subscription
   LEFT JOIN outbox.lane z ON z.destination = y.destination AND z.part = 0
   WHERE x.state = 'running' AND (y.deleted_at IS NOT NULL OR z.route_types <> '{}')
-    AND (x.rate_per_second IS NULL OR x.enqueued
-         < x.rate_per_second * (extract(epoch FROM clock_timestamp() - x.created_at) + 30))
+    AND (x.rate_per_second IS NULL
+         OR x.enqueued < x.rate_per_second * (extract(epoch FROM clock_timestamp() - x.paced_from) + 30)
+         OR x.enqueued - 1 > x.rate_per_second * (extract(epoch FROM clock_timestamp() - x.paced_from) + 31))
   ORDER BY random() LIMIT 1
   FOR UPDATE OF x SKIP LOCKED;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  most := LEAST(page, ceil(o.rate_per_second * (extract(epoch FROM clock_timestamp() - o.created_at) + 30))
-                      - o.enqueued);
+  due := o.rate_per_second * (extract(epoch FROM clock_timestamp() - o.paced_from) + 30);
+  IF o.enqueued >= due THEN
+    UPDATE outbox.operation x
+    SET paced_from = clock_timestamp() - ((x.enqueued + 1) / x.rate_per_second - 30) * interval '1 second'
+    WHERE x.operation = o.operation;
+    RETURN true;
+  END IF;
+  most := LEAST(page, ceil(due) - o.enqueued);
   SELECT y.* INTO asked FROM outbox.subscription y WHERE y.subscription = o.subscription;
   IF asked.deleted_at IS NULL THEN
     SELECT p.upto, p.hits, p.seen INTO upto, hits, seen FROM outbox.operation_scan(asked, o, most) p;
