@@ -51,7 +51,8 @@ def answers(api, endpoint) -> dict:
     """What goes well. Returns a subscription."""
     sub = api("POST", BASE, {"url": endpoint.url(), "uid": "one", "filter": {"payload.a": {"$gt": 1}},
                              "metadata": {"a": "b"}, "limits": {"rate_per_second": 2.5},
-                             "retry": {"schedule_seconds": [1, 2]}, "start_from": {"time": "2026-01-01T00:00:00Z"}},
+                             "retry": {"schedule_seconds": [1, 2]}, "timeout_ms": 30000,
+                             "start_from": {"time": "2026-01-01T00:00:00Z"}},
               idempotency_key="k").body
     api("POST", BASE, {"url": endpoint.url("/agree"), "verify": "challenge"})
     one = f"{BASE}/{sub['id']}"
@@ -104,10 +105,10 @@ def conflicts(api, one: str, endpoint) -> None:
         api("POST", path + "/secret/rotate", {})
     assert api("POST", path + "/secret/rotate", {}).status == 409
     arrived, done = threading.Event(), threading.Event()
-    endpoint.answers["/hook"] = lambda h, b: (arrived.set(), done.wait(10), (204, b""))[2]
+    endpoint.answers["/hook"] = lambda h, b: (arrived.set(), done.wait(60), (204, b""))[2]
     slow = threading.Thread(target=lambda: api("POST", path + "/test", {}, idempotency_key="slow"))
     slow.start()
-    assert arrived.wait(20)
+    assert arrived.wait(60)
     assert api("POST", path + "/test", {}, idempotency_key="slow").status == 409
     done.set()
     slow.join()
@@ -120,11 +121,11 @@ def crowds(api, one: str, endpoint) -> None:
     """Whoever has four trials going gets no fifth."""
     path = f"{BASE}/{one}"
     arrived, done = threading.Semaphore(0), threading.Event()
-    endpoint.answers["/hook"] = lambda h, b: (arrived.release(), done.wait(10), (204, b""))[2]
+    endpoint.answers["/hook"] = lambda h, b: (arrived.release(), done.wait(60), (204, b""))[2]
     slow = [threading.Thread(target=lambda: api("POST", path + "/test", {})) for _ in range(4)]
     for thread in slow:
         thread.start()
-    assert all(arrived.acquire(timeout=20) for _ in slow)
+    assert all(arrived.acquire(timeout=60) for _ in slow)
     assert api("POST", BASE, {"url": "https://a.example/"}).status == 429
     assert api("PATCH", path, {"url": endpoint.url("/other")}, if_match="*").status == 429
     for tail in ("/test", "/verify"):
