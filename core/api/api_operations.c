@@ -154,6 +154,12 @@ static int begin_recovery(struct api_call *call, struct outbox_tx *tx, void *arg
     enum webhook_refusal refusal = WEBHOOK_DONE;
     int rc = webhook_recover(tx, recovery, &refusal, &rows, err);
 
+    if (rc == RIDER_E_TIMEOUT && recovery->dry_run) {
+        return api_problem_set(call->problem, "unavailable",
+                               "it could not be counted in time: ask for less, by "
+                               "\"from\", \"since\" or \"event_types\", or begin "
+                               "without \"dry_run\": then relays count as they go");
+    }
     if (rc != 0) {
         return rc;
     }

@@ -350,6 +350,22 @@ def test_metrics_and_status_count_subscriptions(api, db, made, endpoint):
     wait_until(lambda: metric("postrider_cursor_lag_seconds", lane="partners") > 0, "a lag", timeout=30)
 
 
+def test_a_dry_run_that_takes_too_long_says_what_to_do_and_leaves_nothing(api, db, made):
+    """As the server ends a statement that is over its time."""
+    sub = made()
+    rows = db.value("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'operation_rows'")
+    db.run(re.sub(r"AS \$function\$.*", "AS $f$ BEGIN RAISE EXCEPTION 'canceling statement' USING ERRCODE = '57014';"
+                  " END $f$", rows, flags=re.S).replace("LANGUAGE sql", "LANGUAGE plpgsql"))
+    answer = api("POST", f"{BASE}/{sub}/recover", {"dry_run": True}, idempotency_key="k")
+    refuses(answer, 503, "unavailable")
+    assert all(word in answer.body["detail"] for word in ('"from"', '"since"', '"event_types"', '"dry_run"'))
+    wait_until(lambda: not db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postrider api'"
+                                    " AND datname = current_database()"), "its connection is gone, and with it its locks")
+    assert db.value("SELECT count(*) FROM outbox.idempotency") == 0
+    db.run(rows)
+    assert api("POST", f"{BASE}/{sub}/recover", {"dry_run": True}, idempotency_key="k").status == 200
+
+
 # ---- dead letters ---------------------------------------------------------------------------------------------------
 
 def test_dead_letters_of_all_subscriptions(api, db, made, endpoint):
