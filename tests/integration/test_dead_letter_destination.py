@@ -91,7 +91,8 @@ def test_held_key_waits_while_its_dead_letter_goes(db, to_graves, hook, tmp_path
     wait_until(lambda: graves.count() == 1 and hook.count() == 1, "the copy and the other key go")
     let_run(1)
     assert hook.count() == 1
-    held = db.run("SELECT cause FROM outbox.stuck WHERE destination = 'hook' AND state = 'HELD'")
+    held = wait_until(lambda: db.run("SELECT cause FROM outbox.stuck WHERE destination = 'hook' AND state = 'HELD'"),
+                      "its next event is held")
     assert len(held) == 1 and held[0][0].startswith("key_held_by:")
 
 
@@ -124,5 +125,5 @@ def test_kill_loses_no_dead_letter(db, to_graves, hook, tmp_path):
         wait_until(lambda want=60 * (n + 1): graves.count() >= want, "some have arrived")
         relay.kill9()
         relay.start(wait=False)
-    wait_until(lambda: dead(db) == 400, "all are dead", timeout=60)
+    wait_until(lambda: dead(db) == 400, "all are dead", timeout=120)
     wait_until(lambda: {r.event_id for r in graves.receipts(torn=3)} == ids, "all dead letters arrive")

@@ -66,7 +66,7 @@ def test_a_thousand_are_counted_replayed_in_order_and_audited(db, cli, relay_of,
     hook.receiver.status = 422
     relay_of([hook], extra={"retry": {"initial": "1ms", "max": "5ms", "max_attempts": 1}})
     publish(db, 1000, keys=50)
-    wait_until(lambda: dead(db) == 1000, "all are dead", timeout=60)
+    wait_until(lambda: dead(db) == 1000, "all are dead", timeout=180)
     hook.receiver.status = 204
 
     text = cli("dead replay", "--destination", "hook", "--dry-run")
@@ -76,7 +76,7 @@ def test_a_thousand_are_counted_replayed_in_order_and_audited(db, cli, relay_of,
     begin = time.monotonic()
     done = cli.json("dead replay", "--destination", "hook", "--cause", "rejected_4xx", "--yes")
     assert (done["matched"], done["affected"], done["dryRun"]) == (1000, 1000, False)
-    wait_settled(db, [hook], timeout=120)
+    wait_settled(db, [hook], timeout=240)
     print(f"1000 dead letters of 50 keys replayed in {time.monotonic() - begin:.1f} s")
     assert hook.count() == 1000
     assert_in_order(hook)
@@ -101,15 +101,15 @@ def test_a_rate_spreads_a_replay(db, cli, relay_of, hook):
     publish(db, 60, keys=60)
     wait_until(lambda: dead(db) == 60, "all are dead")
     hook.receiver.status = 204
-    cli("dead replay", "-d", "hook", "--rate", "20", "--yes")
     start = time.time()
+    cli("dead replay", "-d", "hook", "--rate", "20", "--yes")
     wait_settled(db, [hook])
     assert hook.count() == 60
     times = sorted(d.at - start for d in hook.receiver.accepted)
     print(f"first after {times[0]:.1f} s, last after {times[-1]:.1f} s")
-    assert 2.0 < times[-1] < 6.0, "60 at 20 a second take three seconds"
-    for second in range(4):
-        assert sum(second <= t < second + 1 for t in times) <= 45
+    # A busy machine can make events later, and then some come at once; it makes none come before its time.
+    assert all(t > n / 20 - 0.1 for n, t in enumerate(times)), times
+    assert times[-1] < 30, "60 at 20 a second take three seconds; at 1 a second they would take a minute"
 
 
 def test_discard_needs_a_filter_and_is_final(db, cli, relay_of, hook):
@@ -171,6 +171,7 @@ def holding_relay(db, relay_of, hook, **extra):
     wait_until(lambda: hook.count() == 20, "the other keys are delivered")
     wait_until(lambda: dead(db) == 1, "the holder is dead")
     wait_until(lambda: db.value("SELECT count(*) FROM outbox.delivery WHERE state = 'HELD'") == 9, "nine wait")
+    wait_until(lambda: db.value("SELECT sum(events) FROM outbox.backlog") == 0, "the cursor has passed all of them")
 
 
 def test_a_held_key_is_listed_with_its_holder(db, cli, relay_of, hook):
@@ -191,12 +192,13 @@ def test_a_discarded_holder_lets_its_key_go(db, cli, relay_of, hook, command):
     holding_relay(db, relay_of, hook)
     begin = time.monotonic()
     cli(*command)
-    wait_until(lambda: hook.count() == 29, "the key goes on", timeout=5)
+    assert db.value("SELECT count(*) FROM outbox.delivery WHERE state = 'HELD'") < 9, "the command itself lets it go"
+    wait_until(lambda: hook.count() == 29, "the key goes on")
     print(f"the key went on within {time.monotonic() - begin:.1f} s")
     assert_in_order(hook)
-    assert cli.json("held list")["keys"] == []
+    wait_until(lambda: cli.json("held list")["keys"] == [], "no key is held")
     publish(db, 3, keys=3, first=31)
-    wait_until(lambda: hook.count() == 32, "new events of the key are delivered", timeout=15)
+    wait_until(lambda: hook.count() == 32, "new events of the key are delivered")
 
 
 @pytest.mark.parametrize("command", [
@@ -205,7 +207,7 @@ def test_a_replayed_holder_goes_first(db, cli, relay_of, hook, command):
     holding_relay(db, relay_of, hook)
     hook.receiver.answer = None
     cli(*command)
-    wait_until(lambda: hook.count() == 30, "all are delivered", timeout=8)
+    wait_until(lambda: hook.count() == 30, "all are delivered")
     assert_in_order(hook)
     wait_settled(db, [hook])
 
@@ -222,7 +224,7 @@ def test_a_fenced_destination_stops_and_resumes(db, cli, relay_of, hook, file):
     wait_until(lambda: file.count() == 20, "the other goes on")
     let_run(1)
     assert hook.count() == 10
-    assert {g["cause"] for g in cli.json("stuck")["groups"]} == {"paused"}
+    wait_until(lambda: {g["cause"] for g in cli.json("stuck")["groups"]} == {"paused"}, "only what is paused waits")
     cli("resume", "hook")
     wait_settled(db, [hook, file])
     assert hook.count() == 20
@@ -236,7 +238,7 @@ def test_a_pause_waits_for_what_is_open(db, cli, relay_of, hook):
     wait_settled(db, [hook])
     hook.receiver.delay = 0.3
     publish(db, 10)
-    cli("pause", "hook", "--wait", "15s")
+    cli("pause", "hook", "--wait", "60s")
     count = hook.count()
     publish(db, 5)
     let_run(1)
