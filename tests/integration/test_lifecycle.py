@@ -2,18 +2,21 @@
 """Stopping, reloading, and what the relay shows while it runs."""
 
 import json
+import os
 import resource
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
 from harness.sinks import assert_delivered, file_sink, wait_settled
-from harness.wait import let_run, wait_until
+from harness.wait import let_run, settles, wait_until
 from harness.writers import Mix, Writers
 
 FAST = Mix(hold=(0, 0.02), aggregates=200, pause=0.005)
+SLOW_REQUEST = {"options": {"timeout": "30s"}}
 
 
 # Stopping ----------------------------------------------------------------------------------------
@@ -22,13 +25,13 @@ FAST = Mix(hold=(0, 0.02), aggregates=200, pause=0.005)
 def test_drained_relay_repeats_nothing(db, relay_of, file, hook, queue, stop):
     """Five stops under load: each drains, exits with 0, and no event comes twice."""
     sinks = [file, hook, queue]
-    relay = relay_of(sinks, drain="10s")
+    relay = relay_of(sinks, drain="60s")
     with Writers(db, threads=4, mix=FAST) as writers:
         for _ in range(5):
             before = file.count()
             wait_until(lambda seen=before: file.count() > seen + 50, "events arrive")
             relay.signal(stop)
-            assert relay.wait_exit() == 0
+            assert relay.wait_exit(timeout=90) == 0
             relay.start()
         assert not writers.failures
     wait_settled(db, sinks)
@@ -38,30 +41,33 @@ def test_drained_relay_repeats_nothing(db, relay_of, file, hook, queue, stop):
 def test_stop_gives_lanes_back_at_once(db, relay_of, file):
     """The next process need not wait for a lease to run out."""
     relay = relay_of([file], source={"lease": "60s"})
+    wait_until(lambda: db.value("SELECT count(owner) FROM outbox.lane") == 1, "it has the lane")
     assert relay.term() == 0
     assert db.value("SELECT count(*) FROM outbox.lane WHERE owner IS NOT NULL") == 0
 
 
 def test_drain_ends_at_its_limit(db, relay_of, hook):
     """A receiver that never answers cannot keep the relay: the events stay due."""
-    hook.receiver.delay = 20
-    relay = relay_of([hook], drain="1s")
+    hook.receiver.delay = 60
+    relay = relay_of([hook], extra=SLOW_REQUEST, drain="1s")
     db.run("SELECT outbox.publish('t', 'a', '{}')")
     wait_until(lambda: hook.receiver.deliveries, "the event is on its way")
-    relay.term(timeout=10)
+    relay.term()
+    assert time.time() - hook.receiver.deliveries[0].at < 30, "it waited for the request"
     assert db.value("SELECT sum(events) FROM outbox.backlog") \
         + db.value("SELECT count(*) FROM outbox.delivery WHERE state <> 'DELIVERED'") == 1
 
 
 def test_second_signal_ends_at_once(db, relay_of, hook):
-    hook.receiver.delay = 20
-    relay = relay_of([hook], drain="60s")
+    hook.receiver.delay = 60
+    relay = relay_of([hook], extra=SLOW_REQUEST, drain="60s")
     db.run("SELECT outbox.publish('t', 'a', '{}')")
     wait_until(lambda: hook.receiver.deliveries, "the event is on its way")
     relay.signal(signal.SIGTERM)
     wait_until(lambda: relay.get("/readyz")[0] == 503, "it drains and is not ready")
     relay.signal(signal.SIGTERM)
-    assert relay.wait_exit(timeout=3) != 0
+    assert relay.wait_exit() != 0
+    assert time.time() - hook.receiver.deliveries[0].at < 30, "it waited for the request"
 
 
 def test_killed_relay_is_followed_after_its_lease(db, relay_of, file):
@@ -72,7 +78,7 @@ def test_killed_relay_is_followed_after_its_lease(db, relay_of, file):
     first.kill9()
     relay_of([file], source={"lease": "1s"})
     db.run("SELECT outbox.publish('t', 'a', '{}')")
-    wait_until(lambda: file.count() >= 2, "the second relay delivers", timeout=10)
+    wait_until(lambda: file.count() >= 2, "the second relay delivers")
 
 
 # Reloading ---------------------------------------------------------------------------------------
@@ -114,10 +120,11 @@ def test_bad_reload_keeps_the_old_configuration(db, relay_of, file, text):
     relay.write_config(text)
     relay.hup()
     wait_until(lambda: relay.metric("postrider_config_last_reload_successful") == 0, "it is counted")
-    assert "postrider.yaml" in relay.log()
+    wait_until(lambda: "postrider.yaml" in relay.log(), "and told")
     db.run("SELECT outbox.publish('t', 'a', '{}')")
     wait_until(lambda: file.count() == 1, "the old configuration still delivers")
-    assert relay.running() and relay.pid == pid and relay.ready()
+    wait_until(relay.ready, "it is ready")
+    assert relay.running() and relay.pid == pid
     relay.write_config()
     relay.hup()
     wait_until(lambda: relay.metric("postrider_config_last_reload_successful") == 1, "and recovers")
@@ -134,7 +141,7 @@ def test_reload_names_what_takes_a_restart(db, relay_of, tmp_path, file):
     wait_until(lambda: "config.reloaded" in relay.log(), "the file is read")
     for key in ("ops.listen", "api.listen", "api.token_file"):
         assert f"{key} has changed: it takes a restart" in relay.log()
-    assert relay.ready()
+    wait_until(relay.ready, "it is ready")
     told = relay.log().count("takes a restart")
     relay.hup()
     wait_until(lambda: relay.log().count("config.reloaded") == 2, "the file is read again")
@@ -187,14 +194,15 @@ def test_log_is_json_without_payloads(db, relay_of, file, hook):
 
 def test_idle_relay_is_quiet(db, relay_of, file):
     """Nothing to do: no log lines, hardly any queries, hardly any processor time."""
-    relay = relay_of([file])
+    relay = relay_of([file], source={"lease": "60s"})
     db.run("SELECT outbox.publish('t', 'a', '{}')")
     wait_until(lambda: file.count() == 1, "it is delivered")
-    let_run(2)  # until the poll has backed off
-    lines, cpu = len(relay.log()), relay.metric("process_cpu_seconds_total")
+    settles(lambda: len(relay.log()), quiet=2)  # until the poll has backed off, too
+    lines, cpu, start = len(relay.log()), relay.metric("process_cpu_seconds_total"), time.monotonic()
     let_run(5)
     assert len(relay.log()) == lines
-    assert relay.metric("process_cpu_seconds_total") - cpu < 0.25
+    used = relay.metric("process_cpu_seconds_total") - cpu
+    assert used < 0.05 * (time.monotonic() - start)
 
 
 def test_health_routes_answer_in_json(relay_of, file):
@@ -208,7 +216,7 @@ def test_health_routes_answer_in_json(relay_of, file):
 def test_the_file_limit_is_raised_as_far_as_it_goes(relay_of, file):
     """Webhook destinations hold a connection for each request in flight."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 200, hard))
     try:
         relay = relay_of([file])
     finally:
