@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing is lost or disordered under late commits, broker restarts and kills of the relay."""
 
+import concurrent.futures
+import contextlib
+import json
+import os
 import random
-import threading
 import time
 
 import pytest
 
 from harness.relay import Relay
-from harness.sinks import assert_delivered, wait_settled
+from harness.sinks import assert_delivered, open_events, wait_settled
 from harness.wait import let_run, wait_until
 from harness.writers import Mix, Writers, committed
 
@@ -32,29 +35,33 @@ def test_late_commits_survive_broker_restarts(db, relay_of, file, queue, topic):
     """16 writers hold transactions 0 to 500 ms for 10 s; RabbitMQ and Kafka restart once each."""
     sinks = [file, queue, topic]
     relay_of(sinks, extra={"max_in_flight": WINDOW, "retry": QUICK_RETRY})
-    restarts = []
-    with Writers(db, threads=16, mix=LATE) as writers:
-        for restart in (queue.broker.restart, topic.broker.restart):
-            thread = threading.Thread(target=restart)
-            restarts.append(thread)
-        run_for(10, (2, restarts[0].start), (4, restarts[1].start))
-        assert not writers.failures
-    for thread in restarts:
-        thread.join(timeout=120)
-        assert not thread.is_alive()
-    wait_settled(db, sinks, timeout=120)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        restarts = []
+        with Writers(db, threads=16, mix=LATE) as writers:
+            run_for(10, (2, lambda: restarts.append(pool.submit(queue.broker.restart))),
+                    (4, lambda: restarts.append(pool.submit(topic.broker.restart))))
+            assert not writers.failures
+        for restart in restarts:
+            restart.result()
+    wait_settled(db, sinks, timeout=300)
     assert_delivered(db, sinks, {"queue": WINDOW, "topic": WINDOW})
 
 
 def assert_window_per_kill(file, marks: list[int]) -> None:
-    """`marks` are the lengths of the file at each kill. What a process delivered and a later one
+    """`marks` are the sizes of the file at each kill. What a process delivered and a later one
     delivers again was in flight when it was killed: no more than a window."""
-    ids = [r.event_id for r in file.receipts(torn=len(marks))]
-    later = set(ids[marks[-1]:])
+    lines, size = [], 0
+    with open(file.path, "rb") as f:
+        for line in f:
+            size += len(line)
+            with contextlib.suppress(ValueError):  # a kill has torn it
+                lines.append((size, json.loads(line)["eventId"]))
+    later = {event_id for end, event_id in lines if end > marks[-1]}
     repeated = []
-    for begin, end in reversed(list(zip([0] + marks, marks))):
-        repeated.append(len(later & set(ids[begin:end])))
-        later.update(ids[begin:end])
+    for begin, mark in reversed(list(zip([0] + marks, marks))):
+        own = {event_id for end, event_id in lines if begin < end <= mark}
+        repeated.append(len(later & own))
+        later |= own
     print(f"delivered again, by the process that was killed: {repeated[::-1]}")
     assert max(repeated) <= WINDOW
 
@@ -71,13 +78,13 @@ def test_kill_9_loses_nothing(db, relay_of, file, queue, topic):
     with Writers(db, threads=16, mix=LATE) as writers:
         for _ in range(kills):
             before = file.count()
-            wait_until(lambda seen=before: file.count() > seen, "the relay delivers", timeout=30)
+            wait_until(lambda seen=before: file.count() > seen, "the relay delivers")
             let_run(rng.uniform(0, 0.6))
             relay.kill9()
-            marks.append(file.count())
+            marks.append(os.path.getsize(file.path))
             relay.start(wait=False)
         assert not writers.failures
-    wait_settled(db, sinks, timeout=120)
+    wait_settled(db, sinks, timeout=300)
     print(f"{len(committed(db))} events, {kills} kills")
     assert_delivered(db, sinks, kills * WINDOW, torn=kills)
     assert_window_per_kill(file, marks)
@@ -90,19 +97,23 @@ def test_kill_9_with_a_backlog_repeats_at_most_a_window(db, relay_of, file, queu
     rng = random.Random(10)
     sinks = [file, queue]
     mix = Mix(hold=(0, 0), events=(200, 200), size=(50, 300), rollback=0, prepared=0, savepoint=0)
-    with Writers(db, threads=4, mix=mix) as writers:
-        wait_until(lambda: writers.transactions >= 150 or writers.failures, "30,000 events", 120)
+    def write(transactions: int) -> None:
+        with Writers(db, threads=4, mix=mix) as writers:
+            wait_until(lambda: writers.transactions >= transactions or writers.failures, f"{transactions} of 200", 300)
+    write(150)
     relay = relay_of(sinks, start=False, source={"lease": "1s"}, extra={"max_in_flight": WINDOW})
     marks = []
-    for _ in range(kills):
+    for n in range(kills):
+        if n > 0 and dict(open_events(db)).get("file", 0) < 5000:
+            write(50)  # on a busy machine a relay gets far before it is killed
         before = file.count()
         relay.start(wait=False)
-        wait_until(lambda seen=before: file.count() > seen, "the relay delivers", timeout=30)
+        wait_until(lambda seen=before: file.count() > seen, "the relay delivers")
         let_run(rng.uniform(0, 0.1))
         relay.kill9()
-        marks.append(file.count())
+        marks.append(os.path.getsize(file.path))
     relay.start()
-    wait_settled(db, sinks, timeout=120)
+    wait_settled(db, sinks, timeout=300)
     assert_delivered(db, sinks, kills * WINDOW, torn=kills)
     assert_window_per_kill(file, marks)
 
@@ -116,7 +127,7 @@ def test_database_restart_loses_nothing(own_postgres, migrate, postrider, tmp_pa
     with relay, Writers(db, threads=8, mix=Mix(hold=(0, 0.1), aggregates=100)) as writers:
         for restart in (True, True, False):
             before = file.count()
-            wait_until(lambda seen=before: file.count() > seen + 20, "events arrive", timeout=30)
+            wait_until(lambda seen=before: file.count() > seen + 20, "events arrive")
             if restart:
                 own_postgres.restart("immediate")
         assert not writers.failures
