@@ -35,9 +35,8 @@ static int check_subscription(struct api_call *call, const struct buf *text)
 {
     const char *id = buf_text(text);
 
-    if (text->len == 0 ||
-        (text->len == 36 && strncmp(id, "sub_", 4) == 0 &&
-         strspn(id + 4, "0123456789abcdef") == 32)) {
+    if (text->len == 0 || (text->len == 36 && strncmp(id, "sub_", 4) == 0 &&
+                           strspn(id + 4, "0123456789abcdef") == 32)) {
         return 0;
     }
     return api_problem_set(call->problem, "invalid-parameter",
