@@ -5,7 +5,10 @@ import collections
 import dataclasses
 import json
 import os
+import signal
 import subprocess
+import tempfile
+from typing import Callable
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.abspath(os.environ.get("POSTRIDER_BUILD", os.path.join(ROOT, "build")))
@@ -48,16 +51,52 @@ def command(kind: str, events: int, seconds: int, body_bytes: int, options: dict
         [f"{k}={one}" for k, v in options.items() for one in (v if isinstance(v, list) else [v])]
 
 
+class Driven:
+    """A running drive_adapter."""
+
+    def __init__(self, process: subprocess.Popen, output: str):
+        self._process, self._output = process, output
+
+    def completed(self) -> bool:
+        """Whether the first event has ended."""
+        return os.path.getsize(self._output) > 0
+
+    def step(self) -> None:
+        """Makes the next event due (target.step)."""
+        self._process.send_signal(signal.SIGUSR1)
+
+    def stop(self) -> None:
+        """Ends it as if its time were over."""
+        self._process.send_signal(signal.SIGTERM)
+
+
+def _run(words: list[str], env: dict, meanwhile: Callable[[Driven], None] | None) -> tuple[int, str, str]:
+    """Status, output and errors."""
+    with tempfile.NamedTemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(words, stdout=out, stderr=errors, env=env)
+        try:
+            if meanwhile is not None:
+                meanwhile(Driven(process, out.name))
+            process.wait(timeout=180)
+        finally:
+            process.kill()
+            process.wait()
+        out.seek(0)
+        errors.seek(0)
+        return process.returncode, out.read(), errors.read()
+
+
 def drive(kind: str, options: dict, events: int = 1, seconds: int = 0, body_bytes: int = 200,
-          env: dict | None = None, descriptors: int = 0) -> Run:
+          env: dict | None = None, descriptors: int = 0, meanwhile: Callable[[Driven], None] | None = None) -> Run:
     """Runs to the end; an adapter that refuses its options raises ValueError with the text.
-    `descriptors` is how many files the process may open, 0 as many as it can get."""
+    `descriptors` is how many files the process may open, 0 as many as it can get; `meanwhile` is called once it
+    runs."""
     limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
-    done = subprocess.run(limit + command(kind, events, seconds, body_bytes, options), timeout=180,
-                          capture_output=True, text=True, env=os.environ | (env or {}), check=False)
-    if done.returncode != 0:
-        raise ValueError(done.stderr.strip())
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    status, output, errors = _run(limit + command(kind, events, seconds, body_bytes, options),
+                                  os.environ | (env or {}), meanwhile)
+    if status != 0:
+        raise ValueError(errors.strip())
+    lines = [json.loads(line) for line in output.splitlines()]
     run = Run([line for line in lines[:-1] if "outcome" in line], lines[-1],
               [line for line in lines if "check" in line],
               [(line["explain"], line["value"]) for line in lines if "explain" in line])

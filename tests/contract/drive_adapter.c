@@ -6,8 +6,9 @@
  *
  * Offers EVENTS events and offers those that end as UNAVAILABLE again, 200 ms
  * later, until all have ended otherwise or SECONDS have passed; SECONDS 0 means
- * that each event is offered once. Prints one JSON object a completion and a last
- * one with the totals. Used by the tests in this folder, which play the receiver.
+ * that each event is offered once. SIGTERM ends the time, too. Prints one JSON object
+ * a completion, the first of them at once, and a last one with the totals. Used by the
+ * tests in this folder, which play the receiver.
  *
  * target.url=URL makes it a host with subscriptions; drive_targets.h has the keys.
  */
@@ -20,6 +21,7 @@
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +49,7 @@ struct drive {
     size_t n, n_done, n_open;
     uint64_t by_outcome[5], completions, breaches;
     struct drive_targets targets;
+    size_t steps; /* how often SIGUSR1 has come; run() only */
     bool once;
 };
 
@@ -121,6 +124,9 @@ static void on_complete(const struct rider_host *host, uint64_t ticket,
         print_text(result->reason, strlen(result->reason));
     }
     (void)printf("\"}\n");
+    if (drive->completions == 1) {
+        (void)fflush(stdout);
+    }
     (void)pthread_cond_broadcast(&drive->changed);
     (void)pthread_mutex_unlock(&drive->lock);
 }
@@ -186,6 +192,17 @@ static void make_items(struct drive *drive, struct rider_bytes body)
     }
 }
 
+/** The signals are blocked in all threads and only looked at. */
+static bool was_told(int number)
+{
+    sigset_t set;
+    struct timespec now = {0};
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    return sigtimedwait(&set, NULL, &now) == number;
+}
+
 /** Offers what is due; returns how much was taken. */
 static size_t offer(struct drive *drive, const struct publisher_vtable *vt,
                     struct publisher *self)
@@ -193,10 +210,12 @@ static size_t offer(struct drive *drive, const struct publisher_vtable *vt,
     enum { BATCH = 256 };
     const struct rider_event *batch[BATCH];
     uint64_t now = clock_mono_ms();
+    size_t end =
+        drive->targets.step && drive->steps < drive->n ? drive->steps + 1 : drive->n;
     size_t n = 0;
 
     (void)pthread_mutex_lock(&drive->lock);
-    for (size_t i = 0; i < drive->n && n < BATCH; i++) {
+    for (size_t i = 0; i < end && n < BATCH; i++) {
         struct item *item = &drive->items[i];
 
         if (item->state == ITEM_DUE && item->due_ms <= now) {
@@ -238,6 +257,16 @@ static void print_stat(void *arg, const char *name, int is_counter, double value
     (void)printf(",\"%s\":%.0f", name, value);
 }
 
+/** Milliseconds of processor that this process has used so far. */
+static uint64_t cpu_ms(void)
+{
+    struct rusage usage = {0};
+
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000u +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000u;
+}
+
 /** The largest resident size of this process so far, in kB; 0: unknown. */
 static uint64_t peak_kb(void)
 {
@@ -256,13 +285,30 @@ static uint64_t peak_kb(void)
     return kb;
 }
 
+static void print_totals(struct drive *drive, const struct publisher_vtable *vt,
+                         struct publisher *self)
+{
+    (void)printf(
+        ",\"done\":%zu,\"open\":%zu,\"completions\":%" PRIu64 ",\"delivered\":%" PRIu64
+        ",\"retry\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"unavailable\":%" PRIu64
+        ",\"unroutable\":%" PRIu64 ",\"breaches\":%" PRIu64,
+        drive->n_done, drive->n_open, drive->completions,
+        drive->by_outcome[RIDER_DELIVERED], drive->by_outcome[RIDER_RETRY],
+        drive->by_outcome[RIDER_REJECTED], drive->by_outcome[RIDER_UNAVAILABLE],
+        drive->by_outcome[RIDER_UNROUTABLE], drive->breaches);
+    if (vt->stats != NULL) {
+        vt->stats(self, print_stat, NULL);
+    }
+}
+
 static void run(struct drive *drive, const struct publisher_vtable *vt,
                 struct publisher *self, uint64_t seconds)
 {
     uint64_t start = clock_mono_ms(), limit = seconds > 0 ? seconds * 1000u : 60000u;
     bool done = false;
 
-    while (!done && clock_mono_ms() - start < limit) {
+    while (!done && clock_mono_ms() - start < limit && !was_told(SIGTERM)) {
+        drive->steps += was_told(SIGUSR1) ? 1 : 0;
         if (offer(drive, vt, self) == 0) {
             wait_change(drive);
         }
@@ -270,7 +316,7 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
         done = drive->n_done == drive->n;
         (void)pthread_mutex_unlock(&drive->lock);
     }
-    uint64_t ran_ms = clock_mono_ms() - start;
+    uint64_t ran_ms = clock_mono_ms() - start, used_ms = cpu_ms();
     struct rider_health health = {.struct_size = sizeof(health)};
 
     if (vt->health != NULL) {
@@ -278,21 +324,13 @@ static void run(struct drive *drive, const struct publisher_vtable *vt,
     }
 
     vt->stop(self, clock_mono_ms() + STOP_MS);
-    (void)printf("{\"done\":%zu,\"open\":%zu,\"ms\":%" PRIu64 ",\"stop_ms\":%" PRIu64
-                 ",\"completions\":%" PRIu64 ",\"delivered\":%" PRIu64
-                 ",\"retry\":%" PRIu64 ",\"rejected\":%" PRIu64
-                 ",\"unavailable\":%" PRIu64 ",\"unroutable\":%" PRIu64
-                 ",\"breaches\":%" PRIu64,
-                 drive->n_done, drive->n_open, ran_ms, clock_mono_ms() - start - ran_ms,
-                 drive->completions, drive->by_outcome[RIDER_DELIVERED],
-                 drive->by_outcome[RIDER_RETRY], drive->by_outcome[RIDER_REJECTED],
-                 drive->by_outcome[RIDER_UNAVAILABLE],
-                 drive->by_outcome[RIDER_UNROUTABLE], drive->breaches);
-    if (vt->stats != NULL) {
-        vt->stats(self, print_stat, NULL);
-    }
-    (void)printf(",\"health\":%" PRIu32 ",\"peak_kb\":%" PRIu64 "}\n", health.state,
-                 peak_kb());
+    (void)printf("{\"ms\":%" PRIu64 ",\"stop_ms\":%" PRIu64 ",\"cpu_ms\":%" PRIu64
+                 ",\"stop_cpu_ms\":%" PRIu64 ",\"health\":%" PRIu32
+                 ",\"peak_kb\":%" PRIu64,
+                 ran_ms, clock_mono_ms() - start - ran_ms, used_ms, cpu_ms() - used_ms,
+                 health.state, peak_kb());
+    print_totals(drive, vt, self);
+    (void)printf("}\n");
 }
 
 static void print_explained(void *arg, const char *name, const void *value, size_t len)
@@ -408,6 +446,12 @@ int main(int argc, char **argv)
                               "BODY-BYTES [key=value...]\n");
         return 64;
     }
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     raise_descriptors();
     return drive_all((const char *const *)argv + 1, argv + 5, (size_t)argc - 5);
 }

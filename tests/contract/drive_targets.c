@@ -33,6 +33,8 @@ static bool set_number(struct drive_targets *targets, const char *key,
         targets->like.flags = (uint32_t)number;
     } else if (strcmp(key, "one_id") == 0) {
         targets->one_id = number != 0;
+    } else if (strcmp(key, "step") == 0) {
+        targets->step = number != 0;
     } else if (strcmp(key, "no_events") == 0) {
         targets->no_events = number != 0;
     } else if (strcmp(key, "check") == 0) {

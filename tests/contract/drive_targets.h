@@ -12,6 +12,7 @@
  *     timeout_ms=N keep_response=N flags=N ca_ref=NAME cert_ref=NAME
  *     sick_ca_ref=NAME sick_cert_ref=NAME
  *     rate=N            that many events become due each second (all at once)
+ *     step=1            each event but the first becomes due when SIGUSR1 comes
  *     one_id=1          the targets are one subscription whose URL changes
  *     no_events=1       the targets are checked, events go without one
  *     check=1           prints what check_target() says, one JSON object a target
@@ -43,7 +44,7 @@ struct drive_targets {
     struct rider_bytes sick_ca_ref, sick_cert_ref;
     struct rider_bytes secrets[DRIVE_TARGETS_SECRETS];
     struct rider_header headers[DRIVE_TARGETS_HEADERS];
-    bool one_id, no_events, check, explain;
+    bool one_id, step, no_events, check, explain;
 };
 
 /** Takes its keys out of `pairs`, which has to outlive *ret, and counts them off

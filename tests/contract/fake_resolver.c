@@ -3,7 +3,7 @@
  * fake_resolver.c - preloaded, it answers for every name with the addresses of the
  * environment variable FAKE_ADDRESSES, in that order; literal addresses are left
  * to libc. "a,b;c" answers the first question with a and b, all later ones with c; a
- * name that begins with "slow" is answered after three seconds.
+ * name that begins with "slow" is answered after FAKE_SLOW seconds.
  *
  * The host has no interface until the file that FAKE_INTERFACES names is there.
  */
@@ -51,7 +51,9 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         return next(name, service, hints, ret);
     }
     if (strncmp(name, "slow", 4) == 0) {
-        (void)sleep(3);
+        const char *seconds = getenv("FAKE_SLOW");
+
+        (void)sleep(seconds != NULL ? (unsigned)strtoul(seconds, NULL, 10) : 3);
     }
     list = next_answer(list);
     while (*list != '\0' && *list != ';') {

@@ -35,6 +35,7 @@ class FaultReceiver(LoopServer):
         super().__init__(port, host)
         self.requests: list[Request] = []
         self.connections = 0
+        self.unasked = 0  # answers to nothing
         self._tls = tls
 
     @property
@@ -143,12 +144,14 @@ async def _answer_and_close(_self, writer, _argument) -> bool:
     return False
 
 
-async def _unasked(_self, writer, argument) -> bool:
+async def _unasked(self, writer, argument) -> bool:
     """/unasked/CODE: answers, and a moment later once more, as servers do that tire of a kept connection."""
     writer.write(_answer(200))
     await writer.drain()
     await asyncio.sleep(0.05)
     writer.write(_answer(int(argument)))
+    await writer.drain()
+    self.unasked += 1
     return True
 
 

@@ -2,16 +2,17 @@
 """test_webhook.py - the webhook adapter against a receiver that answers and misbehaves."""
 
 import collections
+import contextlib
 import os
 import subprocess
-import threading
 import time
 
 import pytest
 
 from adapter import MAYBE_DELIVERED, drive
 from fault_receiver import FaultReceiver
-from webhook_cases import HERE, LOCAL, OLD_SECRET, SECRET, judge_by_npm, need_npm, options, signature
+from webhook_cases import (HERE, LOCAL, OLD_SECRET, SECRET, judge_by_npm, need_npm, options, ports, signature,
+                           stop_when, wait_until)
 
 
 @pytest.fixture
@@ -21,12 +22,14 @@ def receiver():
 
 
 def test_twenty_thousand_deliveries_verify(receiver, tmp_path):
-    run = drive("webhook", options(receiver, "ok"), events=20_000, seconds=60)
+    began = int(time.time())
+    run = drive("webhook", options(receiver, "ok"), events=20_000, seconds=150)
+    ended = time.time()
     assert run.outcomes == {"delivered": 20_000}
     assert collections.Counter(r.headers["webhook-id"] for r in receiver.requests).most_common(1)[0][1] == 1
     for request in receiver.requests:
         assert request.headers["webhook-signature"] == signature(SECRET, request)
-        assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 60
+        assert began <= int(request.headers["webhook-timestamp"]) <= ended
     # Kept connections, at most one for each request in flight.
     assert receiver.connections == run.totals["webhook_connections_total"] <= 64
     assert run.totals["webhook_requests_total"] == len(receiver.requests) == 20_000
@@ -69,41 +72,44 @@ def test_silent_repetitions_are_counted(receiver):
 
 
 def test_receiver_down_then_up():
-    with FaultReceiver() as placeholder:
-        port = placeholder.port
-    started = FaultReceiver(port)
-    timer = threading.Timer(2.0, started.__enter__)
-    timer.start()
-    try:
-        run = drive("webhook", LOCAL | {"url": f"http://127.0.0.1:{port}/ok"}, events=500, seconds=30)
-    finally:
-        timer.join()
-        started.__exit__()
+    port = ports.take()
+    with contextlib.ExitStack() as stack:
+        started = FaultReceiver(port)
+
+        def meanwhile(driven):
+            wait_until(driven.completed, "an event has found nobody", 60)
+            stack.enter_context(started)
+            started.up_at = time.monotonic()
+        run = drive("webhook", LOCAL | {"url": f"http://127.0.0.1:{port}/ok"}, events=500, seconds=60,
+                    meanwhile=meanwhile)
+        assert time.monotonic() - started.up_at < 20  # all goes at once when it is up
+    ports.release(port)
     assert run.outcomes["delivered"] == 500
     assert set(run.outcomes) == {"delivered", "unavailable"}  # no attempt was burnt
     assert len(started.requests) == 500
-    assert run.totals["ms"] < 5000
 
 
 def test_an_unavailable_endpoint_gets_no_queue(receiver):
-    """What waits behind a failure goes back unsent: at most the requests in flight reach it."""
+    """What waits behind a failure goes back unsent: at most the requests in flight reach it, each time that
+    drive_adapter offers its 256 events."""
     run = drive("webhook", options(receiver, "status/503", max_in_flight="4"), events=1000)
     assert run.outcomes == {"unavailable": 1000}
-    assert len(receiver.requests) <= 8
+    assert len(receiver.requests) <= 4 * 4
 
 
 def test_stop_gives_back_in_time(receiver):
-    run = drive("webhook", options(receiver, "silent", timeout="30s", max_in_flight="4"), events=20, seconds=1)
+    run = drive("webhook", options(receiver, "silent", max_in_flight="4"), events=20, seconds=60,
+                meanwhile=stop_when(lambda: len(receiver.requests) == 4))
     assert run.outcomes == {"unavailable": 20}
-    assert run.totals["stop_ms"] < 3000
+    assert run.totals["stop_ms"] < 20_000  # of which it is given two seconds; the requests would take thirty
     assert sum(1 for c in run.completions if c["flags"] == MAYBE_DELIVERED) == 4
 
 
 def test_one_bad_event_is_blamed_while_others_succeed(receiver):
     """A timeout while the endpoint answers others costs that event an attempt."""
-    run = drive("webhook", options(receiver, "everyhundredth", timeout="1s", max_in_flight="8"), events=1000)
-    assert run.outcomes == {"delivered": 990, "retry": 10}
-    assert run.causes["timeout"] == 10
+    run = drive("webhook", options(receiver, "everyhundredth", timeout="6s", max_in_flight="8"), events=600)
+    assert run.outcomes == {"delivered": 594, "retry": 6}
+    assert run.causes["timeout"] == 6
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +125,7 @@ def certificates(tmp_path_factory):
 
 def test_tls(certificates):
     with FaultReceiver(tls=certificates) as server:
-        trusted = {"url": f"https://localhost:{server.port}/ok", "secret": SECRET, "timeout": "3s",
+        trusted = {"url": f"https://localhost:{server.port}/ok", "secret": SECRET,
                    "allow_cidrs": "127.0.0.1,::1", "ca_file": certificates[0]}
         assert drive("webhook", trusted, events=100).outcomes == {"delivered": 100}
         assert len(server.requests) == 100
@@ -132,7 +138,8 @@ def test_tls(certificates):
 
 
 def test_tls_to_a_plain_port(receiver):
-    one = drive("webhook", options(receiver, "ok") | {"url": receiver.base.replace("http:", "https:") + "/ok"}).only
+    one = drive("webhook", options(receiver, "ok", timeout="2s") | {
+        "url": receiver.base.replace("http:", "https:") + "/ok"}).only
     assert one["outcome"] == "unavailable" and one["cause"] in ("tls", "timeout") and one["flags"] == 0
     assert receiver.requests == []
 

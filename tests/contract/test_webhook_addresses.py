@@ -30,7 +30,7 @@ def battery():
             subprocess.run(enter + ["true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no network namespace: the battery needs unshare(1) and ip(8)")
     done = subprocess.run(enter + [sys.executable, os.path.join(HERE, "address_battery.py")], capture_output=True,
-                          text=True, timeout=250, env=os.environ | {"POSTRIDER_BUILD": BUILD}, check=False)
+                          text=True, timeout=600, env=os.environ | {"POSTRIDER_BUILD": BUILD}, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -142,7 +142,7 @@ def test_proxies_of_the_environment_are_ignored(receiver):
 @pytest.mark.parametrize("value", ["*", "127.0.0.1", ".example"])
 def test_the_environment_cannot_lead_past_an_explicit_proxy(receiver, variable, value):
     """Behind a proxy the address is the proxy's business: nothing may go past it."""
-    with FaultProxy() as proxy:
+    with FaultProxy("502") as proxy:
         for host in ("127.0.0.1", "partner.example"):
             proxy.asked.clear()
             drive("webhook", target(f"http://{host}:{receiver.port}/ok", {"proxy": proxy.url}), env={variable: value})

@@ -35,7 +35,7 @@ class Example:
         self.port = int(self.process.stdout.readline().split()[-1])
 
     def ask(self, body, headers) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("POST", "/hook", body, headers)
         response = connection.getresponse()
         answer = response.status, response.read()
@@ -50,7 +50,7 @@ class Example:
 
     def stop(self) -> collections.Counter:
         self.process.terminate()
-        output, _ = self.process.communicate(timeout=10)
+        output, _ = self.process.communicate(timeout=60)
         return collections.Counter(line.split()[0] for line in output.splitlines())
 
 
@@ -135,24 +135,24 @@ def example(request, start):
 
 def test_takes_deliveries_and_recognises_repeats(example):
     options = {"url": f"http://127.0.0.1:{example.port}/hook", "secret": SECRET, "allow_http": "true",
-               "allow_cidrs": "127.0.0.1", "max_in_flight": "4"}
+               "allow_cidrs": "127.0.0.1", "max_in_flight": "4", "timeout": "30s"}
     for _ in range(2):  # drive_adapter gives the same ids each time
-        assert drive("webhook", options, events=200, seconds=20).outcomes["delivered"] == 200
+        assert drive("webhook", options, events=200, seconds=120).outcomes["delivered"] == 200
     assert example.stop() == {"new": 200, "repeat": 200}
 
 
 def test_takes_deliveries_while_the_secret_changes(example):
     options = {"url": f"http://127.0.0.1:{example.port}/hook", "secret": OTHER, "previous_secret": SECRET,
-               "allow_http": "true", "allow_cidrs": "127.0.0.1"}
-    assert drive("webhook", options, events=5, seconds=20).outcomes["delivered"] == 5
+               "allow_http": "true", "allow_cidrs": "127.0.0.1", "timeout": "30s"}
+    assert drive("webhook", options, events=5, seconds=120).outcomes["delivered"] == 5
     assert example.stop() == {"new": 5}
 
 
 def test_refuses_forgeries(example):
     assert example.post(b"{}") == 204
     assert example.post(b"{}", secret=OTHER) == 401
-    assert example.post(b"{}", age=310) == 401
-    assert example.post(b"{}", age=-310) == 401
+    assert example.post(b"{}", age=330) == 401
+    assert example.post(b"{}", age=-330) == 401
     for header in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         signed = sign(b"{}", event_id="evt_2")
         del signed[header]
@@ -209,7 +209,7 @@ def test_a_trial_has_no_effect(example):
 
 @pytest.mark.parametrize("length", ["-1", "-99999999999", "1x", "9" * 30])
 def test_a_length_that_is_none_is_refused_at_once(example, length):
-    with socket.create_connection(("127.0.0.1", example.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", example.port), timeout=60) as connection:
         connection.sendall(f"POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
         first = connection.recv(1000)
     assert first == b"" or first.split()[1] in (b"400", b"401", b"413")

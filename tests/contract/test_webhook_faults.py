@@ -21,12 +21,13 @@ import pytest
 from adapter import BUILD, CAUSES, MAYBE_DELIVERED, OUTCOMES, drive
 from fault_proxy import FaultProxy, FaultSocks
 from fault_receiver import FaultReceiver
-from webhook_cases import Authority, drive_with_resolver, target
+from webhook_cases import Authority, drive_with_resolver, ports, target, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # of what is old on purpose
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/webhooks/faults.md"
 SANITIZED = "san" in os.path.basename(BUILD)
 SLACK_MS = 10_000 if SANITIZED else 800  # of a busy machine
+TRIES = 5  # one that is busy for a moment takes longer, but not each time
 PEAK_KB = (256 if SANITIZED else 32) * 1024  # sanitizers keep shadows
 
 
@@ -37,6 +38,17 @@ class Row:
     cause: str
     category: str | None
     most_ms: int
+
+    def limits(self) -> tuple[dict[str, str], int]:
+        """The limits of the adapter under which it has its time, and how much longer they make it than on the page.
+        Rows in which something else ends the try have long ones, so that a machine which is busy does not end it."""
+        if "the body of" in self.name and "trickles" in self.name:
+            return {"timeout": "6s"}, 5000  # the status comes first, also from a slow receiver
+        if self.category == "timeout":
+            return {"timeout": "1s"}, 0
+        if self.cause == "timeout" and self.category in ("connect_timeout", "dns", "proxy"):
+            return {"connect_timeout": "500ms"}, 0
+        return {}, 0
 
 
 def rows() -> dict[str, Row]:
@@ -92,21 +104,28 @@ def inject_path(path):
     @contextlib.contextmanager
     def injected(_authority):
         with FaultReceiver() as receiver:
-            yield lambda: drive("webhook", target(f"{receiver.base}/{path}"))
+            yield lambda limits: drive("webhook", target(f"{receiver.base}/{path}", limits))
     return injected
 
 
 @contextlib.contextmanager
 def early_and_closed(_authority):
     with FaultReceiver() as receiver:
-        yield lambda: drive("webhook", target(f"{receiver.base}/earlyclose"), body_bytes=4_000_000)
+        yield lambda limits: drive("webhook", target(f"{receiver.base}/earlyclose", limits), body_bytes=4_000_000)
+
+
+@contextlib.contextmanager
+def free_port():
+    """One at which nobody listens, as long as this lasts."""
+    port = ports.take()
+    yield port
+    ports.release(port)
 
 
 @contextlib.contextmanager
 def nobody_listens(_authority):
-    with FaultReceiver() as gone:
-        url = f"{gone.base}/"
-    yield lambda: drive("webhook", target(url))
+    with free_port() as port:
+        yield lambda limits: drive("webhook", target(f"http://127.0.0.1:{port}/", limits))
 
 
 @contextlib.contextmanager
@@ -120,32 +139,32 @@ def black_hole(_authority):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        yield lambda: drive("webhook", target(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+        yield lambda limits: drive("webhook", target(f"http://127.0.0.1:{listener.getsockname()[1]}/", limits))
 
 
 @contextlib.contextmanager
 def unknown_name(_authority):
-    yield lambda: drive_with_resolver("", target("http://partner.example:8080/"))
+    yield lambda limits: drive_with_resolver("", target("http://partner.example:8080/", limits))
 
 
 @contextlib.contextmanager
 def slow_name(_authority):
-    yield lambda: drive_with_resolver("127.0.0.1", target("http://slow.example:8080/"))
+    yield lambda limits: drive_with_resolver("127.0.0.1", target("http://slow.example:8080/", limits), slow=8)
 
 
 def resolved(addresses, url="http://partner.example:{port}/ok", check="0"):
     @contextlib.contextmanager
     def injected(_authority):
         with FaultReceiver() as receiver:
-            yield lambda: drive_with_resolver(
-                addresses, target(url.format(port=receiver.port), {"target.check": check}))
+            yield lambda limits: drive_with_resolver(
+                addresses, target(url.format(port=receiver.port), {"target.check": check} | limits))
     return injected
 
 
 def literal(host):
     @contextlib.contextmanager
     def injected(_authority):
-        yield lambda: drive("webhook", target(f"http://{host}/"))
+        yield lambda limits: drive("webhook", target(f"http://{host}/", limits))
     return injected
 
 
@@ -160,7 +179,7 @@ def tls(make_context, trusted=True, host="localhost"):
     def injected(authority):
         with FaultReceiver(tls=make_context(authority)) as receiver:
             more = {"allow_cidrs": "127.0.0.1,::1"} | ({"ca_file": authority.ca} if trusted else {})
-            yield lambda: drive("webhook", target(f"https://{host}:{receiver.port}/ok", more))
+            yield lambda limits: drive("webhook", target(f"https://{host}:{receiver.port}/ok", more | limits))
     return injected
 
 
@@ -194,7 +213,7 @@ def client_certificate(authority):
     certificate, key = authority.issue("sender")
     with FaultReceiver(tls=strict_context(authority)) as receiver:
         more = {"allow_cidrs": "127.0.0.1,::1", "ca_file": authority.ca, "cert_file": certificate, "key_file": key}
-        yield lambda: drive("webhook", target(f"https://localhost:{receiver.port}/ok", more))
+        yield lambda limits: drive("webhook", target(f"https://localhost:{receiver.port}/ok", more | limits))
 
 
 @contextlib.contextmanager
@@ -204,24 +223,24 @@ def tls_to_plain(_authority):
         def serve():
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
-                connection.recv(100)
+                connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
                 connection.close()
         threading.Thread(target=serve, daemon=True).start()
-        yield lambda: drive("webhook", target(f"https://127.0.0.1:{listener.getsockname()[1]}/ok"))
+        yield lambda limits: drive("webhook", target(f"https://127.0.0.1:{listener.getsockname()[1]}/ok", limits))
 
 
 @contextlib.contextmanager
 def hanging_handshake(_authority):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield lambda: drive("webhook", target(f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+        yield lambda limits: drive("webhook", target(f"https://127.0.0.1:{listener.getsockname()[1]}/", limits))
 
 
 def missing_file(member):
     @contextlib.contextmanager
     def injected(authority):
         more = {"tls_folder": str(pathlib.Path(authority.ca).parent), f"target.{member}": "nowhere"}
-        yield lambda: drive("webhook", target("https://127.0.0.1:1/", more))
+        yield lambda limits: drive("webhook", target("https://127.0.0.1:1/", more | limits))
     return injected
 
 
@@ -230,7 +249,7 @@ def proxied(fault, endpoint_up=True):
     def injected(_authority):
         with FaultProxy(fault) as proxy, FaultReceiver() as receiver:
             port = receiver.port if endpoint_up else 1
-            yield lambda: drive("webhook", target(f"http://127.0.0.1:{port}/ok", {"proxy": proxy.url}))
+            yield lambda limits: drive("webhook", target(f"http://127.0.0.1:{port}/ok", {"proxy": proxy.url} | limits))
     return injected
 
 
@@ -238,7 +257,7 @@ def socks(fault):
     @contextlib.contextmanager
     def injected(_authority):
         with FaultSocks(fault) as proxy, FaultReceiver() as receiver:
-            yield lambda: drive("webhook", target(f"http://127.0.0.1:{receiver.port}/ok", {"proxy": proxy.url}))
+            yield lambda limits: drive("webhook", target(f"http://127.0.0.1:{receiver.port}/ok", {"proxy": proxy.url} | limits))
     return injected
 
 
@@ -246,20 +265,20 @@ def tls_behind(kind):
     @contextlib.contextmanager
     def injected(authority):
         with kind() as proxy, FaultReceiver(tls=good_context(authority)) as receiver:
-            yield lambda: drive("webhook", target(f"https://localhost:{receiver.port}/ok", {"proxy": proxy.url}))
+            yield lambda limits: drive("webhook", target(f"https://localhost:{receiver.port}/ok", {"proxy": proxy.url} | limits))
     return injected
 
 
 @contextlib.contextmanager
 def no_proxy_there(_authority):
-    with FaultProxy() as gone:
-        url = gone.url
-    yield lambda: drive("webhook", target("http://127.0.0.1:1/ok", {"proxy": url}))
+    with free_port() as port:
+        yield lambda limits: drive("webhook", target("http://127.0.0.1:1/ok", {
+            "proxy": f"http://127.0.0.1:{port}"} | limits))
 
 
 @contextlib.contextmanager
 def nameless_proxy(_authority):
-    yield lambda: drive_with_resolver("", target("http://127.0.0.1:1/ok", {"proxy": "http://proxy.example:3128"}))
+    yield lambda limits: drive_with_resolver("", target("http://127.0.0.1:1/ok", {"proxy": "http://proxy.example:3128"}))
 
 
 OTHERS = {
@@ -316,20 +335,30 @@ def test_the_page_has_a_row_for_each_fault_and_no_other():
 @pytest.mark.parametrize("name, injected", CASES, ids=[f"{name}-{i}" for i, (name, _) in enumerate(CASES)])
 def test_fault(name, injected, authority, record_property):
     row = rows()[name]
-    with injected(authority) as drive_it:
-        run = drive_it()
+    limits, longer = row.limits()
+    took = []
+    for _ in range(TRIES):
+        with injected(authority) as drive_it:
+            took.append(check_run(row, drive_it(limits)))
+        if took[-1] <= row.most_ms + longer + SLACK_MS:
+            record_property("ms", took[-1])
+            return
+    pytest.fail(f"took {took} ms")
+
+
+def check_run(row: Row, run) -> int:
+    """Everything but the time, which it returns."""
     one = run.only
     attempt = one["attempt"]
     category = attempt["category"] if attempt else None
-    print(f"{name}: {one['outcome']} {one['cause']} {category} {one['ms']} ms: {one['reason']}")
-    record_property("ms", one["ms"])
+    print(f"{row.name}: {one['outcome']} {one['cause']} {category} {one['ms']} ms: {one['reason']}")
     assert (one["outcome"], one["cause"], category) == (row.outcome, row.cause, row.category), one["reason"]
-    assert one["ms"] <= row.most_ms + SLACK_MS
     assert run.totals["peak_kb"] < PEAK_KB
     check_attempt(one, attempt)
     assert run.totals["webhook_proxy_faults_total"] == (1 if row.category == "proxy" else 0)
-    if "proxy" in name and row.category == "proxy":
+    if "proxy" in row.name and row.category == "proxy":
         assert "proxy" in one["reason"] and attempt["requests"] == 0 and one["flags"] == 0
+    return one["ms"]
 
 
 def check_attempt(one: dict, attempt: dict | None) -> None:
@@ -360,7 +389,7 @@ def test_retry_after(value, milliseconds, status, honoured):
         assert run.totals["webhook_clamped_retry_after_total"] == (1 if milliseconds == 3_600_000 else 0)
 
 
-@pytest.mark.parametrize("seconds, at_least, at_most", [(30, 28_000, 30_000), (-30, 0, 0), (86_400, 3_600_000, 3_600_000)])
+@pytest.mark.parametrize("seconds, at_least, at_most", [(1000, 940_000, 1_000_000), (-30, 0, 0), (86_400, 3_600_000, 3_600_000)])
 def test_retry_after_as_a_date(seconds, at_least, at_most):
     with FaultReceiver() as receiver:
         one = drive("webhook", target(f"{receiver.base}/retrydate/503/{seconds}")).only
@@ -391,8 +420,13 @@ def test_a_kept_connection_that_was_closed_is_not_counted_as_a_failure():
 def test_what_was_not_asked_for_answers_nothing(authority, status, secure):
     """Something lies in the kept connection before the next request: it is not taken for that one's answer."""
     with FaultReceiver(tls=good_context(authority) if secure else None, host="localhost") as receiver:
-        more = {"max_in_flight": "1", "target.rate": "2", "ca_file": authority.ca, "allow_cidrs": "127.0.0.1,::1"}
-        run = drive("webhook", target(f"{receiver.base}/unasked/{status}", more), events=5)
+        def meanwhile(driven):
+            for n in range(1, 5):
+                wait_until(lambda n=n: receiver.unasked == n, "it lies there", 60)
+                driven.step()
+
+        more = {"max_in_flight": "1", "target.step": "1", "ca_file": authority.ca, "allow_cidrs": "127.0.0.1,::1"}
+        run = drive("webhook", target(f"{receiver.base}/unasked/{status}", more), events=5, meanwhile=meanwhile)
         assert run.outcomes == {"delivered": 5}
         assert len(receiver.requests) == len({r.headers["webhook-id"] for r in receiver.requests}) == 5
         assert run.totals["webhook_connections_total"] == receiver.connections == 5

@@ -16,7 +16,7 @@ import pytest
 from adapter import BUILD, CAUSES, MAYBE_DELIVERED, OUTCOMES, command, drive
 from fault_proxy import FaultProxy, FaultSocks
 from fault_receiver import FaultReceiver
-from webhook_cases import OLD_SECRET, SECRET, Authority, drive_with_resolver, judge_by_npm, signature, target
+from webhook_cases import OLD_SECRET, SECRET, Authority, drive_with_resolver, judge_by_npm, signature, stop_when, target
 
 SIGNING_KEY = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
 PUBLIC_KEY = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
@@ -103,10 +103,10 @@ def test_custom_headers(receiver, header, fine):
 
 
 def test_a_target_has_its_own_deadline(receiver):
-    one = drive("webhook", target(f"{receiver.base}/slow/1.5", {"target.timeout_ms": "3000"})).only
+    one = drive("webhook", target(f"{receiver.base}/slow/1.5", {"timeout": "1s", "target.timeout_ms": "30000"})).only
     assert one["outcome"] == "delivered" and one["ms"] >= 1500
-    one = drive("webhook", target(f"{receiver.base}/silent", {"timeout": "5s", "target.timeout_ms": "300"})).only
-    assert one["attempt"]["category"] == "timeout" and one["ms"] < 600
+    one = drive("webhook", target(f"{receiver.base}/silent", {"target.timeout_ms": "1000"})).only
+    assert one["attempt"]["category"] == "timeout" and 1000 <= one["ms"] < 20_000  # not thirty seconds
 
 
 @pytest.mark.parametrize("keep, length", [(0, 0), (5, 5), (64, 64), (1_000_000, 16_384)])
@@ -160,8 +160,8 @@ def test_what_goes_back_unsent_tells_of_no_attempt(receiver):
 
 
 def test_a_stop_tells_of_what_was_tried(receiver):
-    run = drive("webhook", target(f"{receiver.base}/silent", {"timeout": "30s", "max_in_flight": "4"}), events=20,
-                seconds=1)
+    run = drive("webhook", target(f"{receiver.base}/silent", {"max_in_flight": "4"}), events=20, seconds=60,
+                meanwhile=stop_when(lambda: len(receiver.requests) == 4))
     assert run.outcomes == {"unavailable": 20}
     tried = [c for c in run.completions if c["attempt"]]
     assert len(tried) == 4
@@ -304,24 +304,23 @@ def test_an_authority_that_was_replaced_is_trusted_no_more(folder, tmp_path):
 def test_the_systems_authorities_are_not_read_each_time(folder, own):
     """They are a hundred and more, and reading them takes as long as twenty handshakes, in which nothing else is
     sent. A subscription with an authority of its own, each second time, changes nothing. What comes while one fails
-    goes back untried; a busy machine fails more slowly, so it may take three times."""
+    goes back untried. The work is measured, which a machine that is busy with other things does not make more."""
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     if not os.path.exists(bundle) or os.path.getsize(bundle) < 100_000:
         pytest.skip("this system has no bundle of authorities")
-    for _ in range(3):
-        with tls_server(folder["red"]) as receiver:
-            url = f"https://localhost:{receiver.port}/answerandclose"
-            run = drive("webhook", target(url, {
-                "allow_cidrs": "127.0.0.1,::1", "timeout": "9s", "connect_timeout": "9s", "max_connections": "1",
-                "target.count": "2", "target.rate": "50", "tls_folder": folder["path"], "target.sick": "1",
-                "target.sick_url": url, **({"target.sick_ca_ref": "red"} if own else {})}), events=100)
-        # The server's authority is none of the system's.
-        assert run.causes == ({"none": 50, "tls": 50} if own else {"tls": 100})
-        tried = sum(1 for c in run.completions if c["attempt"])
-        print(f"{tried} handshakes in {run.totals['ms']} ms")
-        if tried > 90:
-            return
-    pytest.fail(f"{tried} of 100 were tried")
+    with tls_server(folder["red"]) as receiver:
+        url = f"https://localhost:{receiver.port}/answerandclose"
+        run = drive("webhook", target(url, {
+            "allow_cidrs": "127.0.0.1,::1", "max_connections": "1", "target.count": "2", "target.rate": "50",
+            "tls_folder": folder["path"], "target.sick": "1", "target.sick_url": url,
+            **({"target.sick_ca_ref": "red"} if own else {})}), events=100)
+    # The server's authority is none of the system's.
+    assert run.causes == ({"none": 50, "tls": 50} if own else {"tls": 100})
+    tried = sum(1 for c in run.completions if c["attempt"])
+    print(f"{tried} handshakes with {run.totals['cpu_ms']} ms of work")
+    assert tried >= 20
+    # Three or four milliseconds each; reading makes it eleven for two of whom one has its own, and 48 otherwise.
+    assert run.totals["cpu_ms"] / tried < (8 if own else 16)
 
 
 def test_an_encrypted_key_asks_nobody(folder, tmp_path):
@@ -337,7 +336,7 @@ def test_an_encrypted_key_asks_nobody(folder, tmp_path):
         try:
             done = subprocess.run(["setsid", "--ctty", "--wait", *command(
                 "webhook", 1, 0, 200, target(f"https://localhost:{receiver.port}/ok", options))],
-                stdin=terminal, capture_output=True, timeout=20, check=True)
+                stdin=terminal, capture_output=True, timeout=90, check=True)
         finally:
             os.close(keyboard)
             os.close(terminal)
@@ -363,54 +362,58 @@ def percentile(values: list[float], share: float) -> float:
 SECONDS, RATE = 8, 400
 
 
-def latencies(sick: int) -> list[float]:
-    """Milliseconds from offer to outcome of what went to healthy endpoints, of 200 that get two events a
-    second each; a sick one never answers, until the deadline of 5 s."""
+def p99(sick: int) -> float:
+    """Milliseconds from offer to outcome of what went to healthy endpoints, of 200 that get two events a second
+    each; a sick one never answers, until the deadline of 10 s. That of the median second: a machine that is busy
+    for a moment does not count, what holds others up does so all the time."""
     with FaultReceiver() as receiver:
         run = drive("webhook", target(f"{receiver.base}/slow/0.005", {
-            "timeout": "5s", "target.count": "200", "target.sick": str(sick),
+            "timeout": "10s", "target.count": "200", "target.sick": str(sick),
             "target.sick_url": f"{receiver.base}/silent", "target.rate": str(RATE)}), events=SECONDS * RATE)
     healthy = [c for c in run.completions if c["target"] >= sick]
     assert len(healthy) == SECONDS * RATE // 200 * (200 - sick)
     assert all(c["outcome"] == 0 for c in healthy)
     assert all(c["outcome"] != 0 for c in run.completions if c["target"] < sick)
-    return [c["ms"] for c in healthy]
+    seconds = [percentile([c["ms"] for c in healthy if c["ticket"] // RATE == n], 0.99) for n in range(SECONDS)]
+    values = [c["ms"] for c in healthy]
+    print(f"{sick} of 200 endpoints hang, {len(values)} deliveries to healthy ones: p50 "
+          f"{percentile(values, 0.5):.0f} ms, p99 {percentile(values, 0.99):.0f} ms, max {max(values):.0f} ms; "
+          f"p99 second by second {[round(x) for x in seconds]}")
+    return statistics.median(seconds)
 
 
 def test_healthy_endpoints_do_not_feel_those_that_hang():
-    """With nothing but the adapter's own queues: no host that slows down what hangs. A machine that is
-    busy for a moment is felt, too, so it may take three times; what holds others up does so each time."""
-    for _ in range(3):
-        measured = {"0 %": latencies(0), "20 %": latencies(40)}
-        for share, values in measured.items():
-            print(f"{share} of 200 endpoints hang, {len(values)} deliveries to healthy ones: p50 "
-                  f"{percentile(values, 0.5):.0f} ms, p99 {percentile(values, 0.99):.0f} ms, max {max(values):.0f} ms")
-        calm, sick = (percentile(values, 0.99) for values in measured.values())
-        if sick < 2 * calm + 50:
+    """With nothing but the adapter's own queues: no host that slows down what hangs. A busy machine is felt, too, so
+    the best of up to five counts."""
+    calm, sick = [], []
+    for _ in range(5):
+        calm.append(p99(0))
+        sick.append(p99(40))
+        if min(sick) < 2 * min(calm) + 50:
             return
-    pytest.fail(f"p99 {calm:.0f} ms, and {sick:.0f} ms beside endpoints that hang")
+    pytest.fail(f"p99 {calm} ms, and {sick} ms beside endpoints that hang")
 
 
 def test_names_that_hang_hold_up_nobody_else():
-    """20 names that take three seconds to resolve, beside one that is known."""
+    """20 names that take ten seconds to resolve, beside one that is known."""
     with FaultReceiver() as receiver:
         run = drive_with_resolver("127.0.0.1", target(f"http://quick.example:{receiver.port}/ok", {
-            "timeout": "10s", "connect_timeout": "10s", "target.count": "40", "target.sick": "20",
-            "target.sick_url": f"http://slow{{n}}.example:{receiver.port}/ok"}), events=400)
+            "target.count": "40", "target.sick": "20",
+            "target.sick_url": f"http://slow{{n}}.example:{receiver.port}/ok"}), slow=10, events=400)
     assert run.outcomes == {"delivered": 400}
-    assert max(c["ms"] for c in run.completions if c["target"] >= 20) < 1000
-    assert min(c["ms"] for c in run.completions if c["target"] < 20) >= 2900
+    assert max(c["ms"] for c in run.completions if c["target"] >= 20) < 8000
+    assert min(c["ms"] for c in run.completions if c["target"] < 20) >= 9900
 
 
 def test_a_burst_gets_past_endpoints_that_hang():
     """4000 events at once, 100 of them to each of 40 endpoints, of which 38 hang and could hold everything."""
     with FaultReceiver() as receiver:
         run = drive("webhook", target(f"{receiver.base}/ok", {
-            "timeout": "5s", "target.count": "40", "target.sick": "38", "max_connections": "256",
+            "timeout": "12s", "target.count": "40", "target.sick": "38", "max_connections": "256",
             "target.sick_url": f"{receiver.base}/silent"}), events=4000)
     healthy = [c["ms"] for c in run.completions if c["target"] >= 38]
     assert len(healthy) == 200 and run.outcomes["delivered"] == 200
-    assert max(healthy) < 2500
+    assert max(healthy) < 9000  # those that hang end after twelve seconds
 
 
 @pytest.fixture
@@ -429,11 +432,11 @@ def test_thousands_are_in_flight():
     """Every request takes three seconds; together they take little more."""
     with FaultReceiver() as receiver:
         run = drive("webhook", target(f"{receiver.base}/slow/3", {
-            "timeout": "30s", "connect_timeout": "10s", "target.count": "1000", "max_connections": "4096"}), events=3000)
+            "target.count": "1000", "max_connections": "4096"}), events=3000)
     print(f"3000 in flight: {run.totals['ms']} ms, {run.totals['peak_kb']} kB")
     assert run.outcomes == {"delivered": 3000}
     assert run.totals["webhook_connections_total"] == 3000
-    assert run.totals["ms"] < 15_000
+    assert run.totals["ms"] < 45_000  # with a tenth of them at a time it would take thirty more
     assert run.totals["peak_kb"] < 512 * 1024
 
 
@@ -442,12 +445,15 @@ def test_thousands_are_ended_by_a_stop():
     """All to one host, among whose connections libcurl looks for each; drive_adapter gives two seconds."""
     with FaultReceiver() as receiver:
         run = drive("webhook", target(f"{receiver.base}/silent", {
-            "timeout": "30s", "connect_timeout": "10s", "target.count": "1000", "max_connections": "4096"}),
-            events=4500, seconds=8)
+            "target.count": "1000", "max_connections": "4096"}), events=4500, seconds=60,
+            meanwhile=stop_when(lambda: len(receiver.requests) > 3000))
         in_flight = sum(1 for c in run.completions if c["flags"] == MAYBE_DELIVERED)
-    print(f"{in_flight} in flight: ended {run.totals['stop_ms'] - 2000} ms after the deadline")
+    print(f"{in_flight} in flight: ended {run.totals['stop_ms'] - 2000} ms after the deadline, "
+          f"with {run.totals['stop_cpu_ms']} ms of work")
     assert run.outcomes == {"unavailable": 4500} and in_flight > 2000
-    assert run.totals["stop_ms"] < (20_000 if "san" in BUILD else 3500)
+    assert run.totals["stop_ms"] < 20_000
+    # 100 to 190 ms; ending the youngest first makes it 600 and more.
+    assert run.totals["stop_cpu_ms"] < (20_000 if "san" in BUILD else 450)
 
 
 def test_a_low_limit_of_descriptors_is_no_fault_of_the_endpoint():
@@ -461,6 +467,5 @@ def test_many_names_do_not_use_up_the_descriptors(rate):
     """Each has a kept connection of its own, and a resolver's question takes descriptors, too."""
     with FaultReceiver() as receiver:
         run = drive_with_resolver("127.0.0.1", target(f"http://host{{n}}.example:{receiver.port}/ok", {
-            "timeout": "5s", "connect_timeout": "5s", "target.count": "400", "target.rate": rate}),
-            events=400, descriptors=256)
+            "target.count": "400", "target.rate": rate}), events=400, descriptors=256)
     assert run.outcomes == {"delivered": 400}
