@@ -44,7 +44,7 @@ def states(db, sub: str) -> dict[str, int]:
 
 
 def wait_states(db, sub: str, **wanted: int) -> None:
-    wait_until(lambda: states(db, sub) == wanted, f"{wanted}", timeout=60)
+    wait_until(lambda: states(db, sub) == wanted, f"{wanted}", timeout=120)
 
 
 def refuses(answer, status: int, code: str) -> None:
@@ -336,18 +336,18 @@ def test_metrics_and_status_count_subscriptions(api, db, made, endpoint):
                 and metric("postrider_subscriptions", destination="partners", status="pending_verification") == 0
                 and metric("postrider_subscriptions_failing", destination="partners") == 1
                 and metric("postrider_subscription_backlog", destination="partners") == 6
-                and 0 < metric(OLDEST, destination="partners", status="active") < 60
-                and 0 < metric(OLDEST, destination="partners", status="paused") < 60
+                and 0 < metric(OLDEST, destination="partners", status="active") < 600
+                and 0 < metric(OLDEST, destination="partners", status="paused") < 600
                 and metric(OLDEST, destination="partners", status="disabled") == 0
                 and metric("postrider_cursor_lag_seconds", lane="partners") == 0)
-    wait_until(sampled, "a sample has it", timeout=30)
+    wait_until(sampled, "a sample has it")
     counts = {s["status"]: s for s in api("GET", "/v1/status").body["subscriptions"]}
     assert (counts["active"]["count"], counts["active"]["failing"], counts["paused"]["count"]) == (2, 1, 1)
     assert counts["active"]["oldestPendingMs"] > 0 and counts["disabled"]["oldestPendingMs"] == 0
     db.run("SELECT outbox.lane_pause('partners', 'me')")
     wait_until(lambda: db.value("SELECT owner FROM outbox.lane") is None, "the lane stands still")
     publish(db, 1)
-    wait_until(lambda: metric("postrider_cursor_lag_seconds", lane="partners") > 0, "a lag", timeout=30)
+    wait_until(lambda: metric("postrider_cursor_lag_seconds", lane="partners") > 0, "a lag")
 
 
 def test_a_dry_run_that_takes_too_long_says_what_to_do_and_leaves_nothing(api, db, made):
