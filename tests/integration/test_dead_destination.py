@@ -15,11 +15,14 @@ OUTAGE_S = float(os.environ.get("POSTRIDER_OUTAGE_S", "60"))
 STEADY = Mix(hold=(0, 0), events=(1, 3), aggregates=500, pause=0.05, rollback=0, savepoint=0, prepared=0)
 
 
-def rate(sink, seconds: float) -> float:
-    """Events a second that arrive at `sink` over that time."""
-    before, start = sink.count(), time.monotonic()
+def rates(db, sink, seconds: float) -> tuple[float, float]:
+    """Events a second that are committed, and that arrive at `sink`, over that time."""
+    def both() -> tuple[int, int]:
+        return db.value("SELECT count(*) FROM truth"), sink.count()
+    before, start = both(), time.monotonic()
     let_run(seconds)
-    return (sink.count() - before) / (time.monotonic() - start)
+    after, taken = both(), time.monotonic() - start
+    return (after[0] - before[0]) / taken, (after[1] - before[1]) / taken
 
 
 @pytest.mark.slow
@@ -28,18 +31,19 @@ def test_others_go_on_while_one_is_dead_for_a_minute(db, relay_of, file, hook, q
     relay = relay_of(sinks, extra={"retry": {"initial": "100ms", "max": "2s"}})
     with Writers(db, threads=8, mix=STEADY) as writers:
         wait_until(lambda: hook.count() > 50, "the webhook gets events")
-        healthy = rate(file, 5)
+        _, healthy = rates(db, file, 5)
         hook.receiver.down()
-        dead = rate(file, OUTAGE_S)
+        wrote, dead = rates(db, file, OUTAGE_S)
         waiting = dict(open_events(db))
+        print(f"file: {healthy:.0f}/s with all up, {dead:.0f}/s of {wrote:.0f}/s with one dead; waiting: {waiting}")
+        # What others ask of the machine changes how much is written, not how much of it arrives.
+        assert dead >= 0.8 * wrote and dead >= 0.2 * healthy
+        assert waiting.get("hook", 0) > 0.5 * dead * OUTAGE_S, "the dead destination's events are countable"
+        wait_until(lambda: dict(open_events(db)).get("queue", 0) < 200, "the others keep up with the writers")
         assert not writers.failures
-    print(f"file: {healthy:.0f}/s with all up, {dead:.0f}/s with one dead; waiting: {waiting}")
-    assert dead >= 0.8 * healthy
-    assert waiting.get("hook", 0) > 0.5 * dead * OUTAGE_S, "the dead destination's events are countable"
-    assert waiting.get("queue", 0) < 200, "the others keep up"
-    assert relay.ready(), "a dead destination is not the relay's readiness"
+    wait_until(relay.ready, "a dead destination is not the relay's readiness")
     hook.receiver.up()
-    wait_settled(db, sinks, timeout=60)
+    wait_settled(db, sinks, timeout=300)
     assert db.value("SELECT count(*) FROM outbox.delivery WHERE state = 'DEAD'") == 0
     # What was on its way when the endpoint went down may have been taken and not confirmed.
     assert_delivered(db, sinks, {"hook": 64})
