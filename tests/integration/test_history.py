@@ -8,6 +8,7 @@ import pytest
 from harness.arrivals import Arrival
 from harness.checker import Receipt
 from harness.history import Fault, judge, replays
+from harness.nemesis import stalls
 from harness.writers import Committed
 
 PAYLOAD = '{"n": 1.0}'
@@ -90,6 +91,22 @@ def test_stale_copy_needs_a_process_that_was_stopped():
     assert (woken.stale, woken.reordered, woken.clean) == (1, 0, True)
     killed = verdict(steps, Fault("kill", 0, 3.5, lanes={"d": 1}))
     assert (killed.stale, killed.reordered, killed.clean) == (0, 1, False)
+
+
+class Fenced:
+    """A relay that found at second 6 that another process has its lane."""
+
+    def events(self, *names: str) -> list[dict]:
+        return [{"event": "lane.fenced", "component": "d/0", "ts": "1970-01-01T00:00:06Z"}] if "lane.fenced" in names else []
+
+
+def test_a_relay_that_the_machine_kept_from_running_is_a_fault():
+    steps = [*GOOD, (5, 5.9)]
+    assert verdict(steps).unattributed == 1
+    assert verdict(steps, *stalls([Fenced()], [], 1)).clean
+    # That of a stop which was asked for is explained already, and allows no second window.
+    assert stalls([Fenced()], [Fault("stop", 0, 3, 5, lanes={"d": 1})], 1) == []
+    assert len(stalls([Fenced()], [Fault("stop", 1, 3, 5, lanes={"d": 1})], 1)) == 1
 
 
 def test_first_copies_out_of_order_have_no_excuse():

@@ -60,7 +60,7 @@ def _and_since(fault: history.Fault, relay) -> None:
         fault.lanes[name] = max(n, fault.lanes.get(name, 0))
 
 
-def _stalls(fleet: Fleet, faults: list[history.Fault], lease_s: float) -> list[history.Fault]:
+def stalls(fleet, faults: list[history.Fault], lease_s: float) -> list[history.Fault]:
     """What nobody did: a process that the machine kept from running until another one had its lane."""
     found = []
     for i, relay in enumerate(fleet):
@@ -124,7 +124,7 @@ def run(binary: str, db, folder, sinks: list, plan: Plan, progress=None) -> Resu
             let_run(1)
             for relay in fleet:
                 assert relay.running(), f"a relay ended by itself\n{relay.tail()}"
-            faults += _stalls(fleet, faults, plan.lease_s)
+            faults += stalls(fleet, faults, plan.lease_s)
     truth = committed(db)
     kills = sum(f.kind == "kill" for f in faults)
     return Result(plan, [history.judge(s.name, truth, r.arrivals(torn=kills), faults, plan.window,
