@@ -162,8 +162,8 @@ def test_a_rate_spreads_a_recovery_and_a_cancel_stops_it(lane):
     op = lane.recover(one, "failed", per_second=1)["operation"]
     lane.work()
     progress = lane.progress(op)
-    assert progress["state"] == "running" and 30 <= progress["enqueued"] <= 40
-    assert len(lane.due(one)) <= 10
+    assert progress["state"] == "running" and 30 <= progress["enqueued"] <= 50
+    assert len(lane.due(one)) <= 20
     assert lane.db.value("SELECT max(next_attempt_at) - min(next_attempt_at) > interval '25 s' FROM outbox.delivery"
                          " WHERE state = 'RETRY'")
     assert lane.call("SELECT outbox.cancel_operation(%s)", op, role="outbox_api") == [("cancelled",)]
@@ -176,7 +176,7 @@ def test_a_rate_spreads_a_recovery_and_a_cancel_stops_it(lane):
 def test_a_rate_holds_for_one_key_too(lane):
     one = lane.subscribe()
     first, second = dead(lane, one, "a", "a")
-    lane.recover(one, "failed", per_second=0.2)
+    lane.recover(one, "failed", per_second=0.04)
     lane.work()
     assert lane.due(one) == [first]
     lane.end(one, first)
@@ -388,11 +388,17 @@ def test_nothing_is_missed_and_nothing_comes_twice_beside_writers_and_an_expandi
         lane.recover(one, "missed")
         stop.wait(0.05)
 
+    def enough() -> bool:
+        return lane.db.value("SELECT count(*) > 300 AND (SELECT sum(enqueued) FROM outbox.operation) > 20"
+                             " FROM outbox.event")
+
     threads = [loop(write) for _ in range(4)] + [loop(lambda: lane.expand(7)), loop(toggle),
                                                  loop(lambda: lane.work(5)), loop(lambda: lane.work(50))]
     for t in threads:
         t.start()
     stop.wait(6)
+    with contextlib.suppress(AssertionError):  # why it is not so is seen below
+        wait_until(lambda: stop.is_set() or enough(), "enough was written and missed")
     stop.set()
     for t in threads:
         t.join()
@@ -519,7 +525,7 @@ def retention_beside(lane, sql: str, *args, role: str = "outbox_relay") -> list[
         thread.start()
         wait_until(lambda: deleted or lane.db.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
-            "retention ends or waits", 10)
+            "retention ends or waits")
         c.commit()
         thread.join()
     assert deleted == [0]

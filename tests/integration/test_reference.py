@@ -53,6 +53,7 @@ def scrape(db, relay_of, receiver, tmp_path, build, postrider):
         text = relay.metrics()
         wanted = ('postrider_failures_total{lane="hook"', 'postrider_open_deliveries{lane="hook"',
                   'postrider_sample_age_seconds ', 'postrider_seconds_since_progress{lane="split/0"',
+                  *(f'postrider_pending_events{{lane="{x}"}}' for x in ("hook", "partners", "split/0", "split/1")),
                   'postrider_adapter_stat{lane="hook"', 'postrider_subscriptions{destination="partners",status="paused"} 1',
                   'postrider_subscription_backlog{destination="partners"} 20')
         missing = [w for w in wanted if w not in text]

@@ -164,7 +164,7 @@ def test_retention_leaves_what_is_redelivered_where_no_route_leads_any_more(lane
         thread.start()
         wait_until(lambda: deleted or lane.db.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
-            "retention ends or waits", 10)
+            "retention ends or waits")
         c.commit()
         thread.join()
     assert deleted == [0] and lane.states(one) == {old: "PENDING"}
@@ -191,7 +191,7 @@ def test_retention_sees_what_it_waited_for_whatever_the_default(lane):
         thread.start()
         wait_until(lambda: failed or lane.db.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
-            "it is refused or waits", 10)
+            "it is refused or waits")
         lane.recover(one, "missed")
         cursor.execute("SELECT outbox.run_operation()")
         c.commit()
@@ -221,7 +221,7 @@ def test_no_event_goes_past_a_subscription_whatever_the_default(lane):
         thread.start()
         wait_until(lambda: failed or lane.db.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
-            "it is refused or waits", 10)
+            "it is refused or waits")
         c.commit()
         thread.join()
     lane.expand_all()
