@@ -74,6 +74,8 @@ static const struct {
     {"disabled",
      "its subscription is disabled: make it paused, recover, make it active"},
     {"pending_verification", "the handshake of its subscription is due"},
+    {"plain_destination", "its destination is configured without subscriptions: put "
+                          "`subscriptions` back, or delete the subscription"},
     {"backfill", "nothing: the past of its subscription is being queued"},
     {"in_progress", "nothing: a relay works on it"},
     {"unknown", "this is a defect of Postrider: please report it with the log"},

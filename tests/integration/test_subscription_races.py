@@ -293,6 +293,19 @@ def test_what_the_log_held_for_it_before_it_got_subscriptions_is_dead(lane, page
     assert list(lane.states(one)) == [after[0], later] and later not in lane.states(0)
 
 
+def test_what_waits_for_subscriptions_says_that_its_destination_is_a_plain_one_now(lane):
+    lane.subscribe()
+    lane.publish("a")
+    lane.publish("a")
+    lane.expand_all()
+    lane.db.run("UPDATE outbox.lane SET plain = true, route_types = '{}', route_aggregates = '{}'")
+    for view in ("stuck", "event_trace", "subscription_delivery"):
+        assert lane.db.run(f"SELECT state, cause FROM outbox.{view} ORDER BY seq") == [
+            ("PENDING", "plain_destination"), ("HELD", "plain_destination")], view
+    lane.tidy()
+    assert lane.db.run("SELECT state, cause FROM outbox.stuck ORDER BY seq")[0] == ("PENDING", "in_progress")
+
+
 # A row without its event ----------------------------------------------------------------------------
 
 def test_a_row_without_an_event_above_an_older_dead_letter_ends_too(lane):

@@ -901,6 +901,8 @@ CREATE VIEW outbox.subscription_wait AS
 SELECT s.subscription, s.id, s.host,
        CASE WHEN s.deleted_at IS NOT NULL THEN 'cancelled'
             WHEN s.status <> 'active' THEN s.status
+            WHEN EXISTS (SELECT FROM outbox.lane l WHERE l.destination = s.destination AND l.plain)
+              THEN 'plain_destination'
             WHEN s.backfill THEN 'backfill'
             WHEN h.throttled_until > clock_timestamp() THEN COALESCE(h.last_cause, 'rate_limited') END AS cause
 FROM outbox.subscription s
@@ -911,7 +913,7 @@ SELECT l.destination, l.part, d.subscription, d.seq, e.event_id, e.type,
        concat_ws('/', NULLIF(d.aggregate_type, ''), d.aggregate_id) AS key,
        d.state,
        CASE WHEN l.state = 'PAUSED' AND d.state <> 'DEAD' THEN 'paused'
-            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'backfill')
+            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'plain_destination', 'backfill')
                  AND d.state <> 'DEAD' THEN w.cause
             WHEN d.state = 'HELD' THEN 'key_held_by:' || COALESCE(
               (SELECT h.event_id::text
@@ -960,7 +962,8 @@ SELECT s.event_id, s.seq, s.destination, s.part, s.subscription, s.state, s.atte
        CASE WHEN s.state IN ('PUBLISHED', 'DISCARDED') THEN s.cause
             WHEN s.state = 'DEAD' THEN s.cause
             WHEN l.state = 'PAUSED' THEN 'paused'
-            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'backfill') THEN w.cause
+            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'plain_destination', 'backfill')
+              THEN w.cause
             WHEN s.state = 'HELD' THEN 'key_held_by:' || COALESCE(
               (SELECT h.event_id::text
                FROM outbox.delivery y JOIN outbox.event h ON h.seq = y.seq
@@ -988,7 +991,8 @@ SELECT format('dlv_%s_%s_%s', d.lane, d.seq, d.subscription) AS id, d.lane, d.se
        w.id AS subscription_id, e.event_id, e.type, e.aggregate_type, e.aggregate_id, e.occurred_at, d.state,
        CASE WHEN d.state IN ('DELIVERED', 'DISCARDED', 'DEAD') THEN d.cause
             WHEN l.state = 'PAUSED' THEN 'paused'
-            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'backfill') THEN w.cause
+            WHEN w.cause IN ('cancelled', 'paused', 'disabled', 'pending_verification', 'plain_destination', 'backfill')
+              THEN w.cause
             WHEN d.state = 'HELD' THEN 'key_held'
             ELSE COALESCE(d.cause, w.cause) END AS cause,
        d.attempts, d.setbacks, d.trigger, d.last_error,
