@@ -16,8 +16,11 @@
 
 #include <cmocka.h>
 
-#define N_EVENTS 500
-#define WAIT_MS  30000
+#define N_EVENTS  500
+#define ROOM      200
+#define WAIT_MS   30000
+#define TEXT(x)   #x
+#define STRING(x) TEXT(x)
 
 static const struct fake_event plain = {.aggregate_type = "t", .body_size = 100};
 
@@ -37,7 +40,8 @@ static size_t publish(struct publisher *self, const struct rider_event *const *e
     return kafka_client_publish((struct kafka_client *)(void *)self, events, n);
 }
 
-static void open_scene(struct scene *s)
+/* `timeout_ms` is for tests of it: a busy machine may let any other pass. */
+static void open_scene_with(struct scene *s, const char *timeout_ms)
 {
     char err[300] = "";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -51,11 +55,12 @@ static void open_scene(struct scene *s)
     s->fake = fake_host_create("stream", 20000);
     s->properties[0] = (struct rider_property){
         "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(s->cluster)};
-    s->properties[1] = (struct rider_property){"message.timeout.ms", "2000"};
+    s->properties[1] = (struct rider_property){"message.timeout.ms", timeout_ms};
     s->properties[2] =
         (struct rider_property){"topic.metadata.propagation.max.ms", "500"};
     s->properties[3] = (struct rider_property){"reconnect.backoff.max.ms", "200"};
-    s->properties[4] = (struct rider_property){"queue.buffering.max.messages", "200"};
+    s->properties[4] =
+        (struct rider_property){"queue.buffering.max.messages", STRING(ROOM)};
     s->config = (struct kafka_config){
         .shape = {.topic = "{aggregateType}", .key = "{aggregateId}"},
         .properties = {s->properties, 5}};
@@ -63,6 +68,11 @@ static void open_scene(struct scene *s)
                                          &s->client, err, sizeof(err)),
                      0);
     assert_int_equal(kafka_client_start(s->client, err, sizeof(err)), 0);
+}
+
+static void open_scene(struct scene *s)
+{
+    open_scene_with(s, "60000");
 }
 
 static uint64_t in_ms(const struct scene *s, uint64_t ms)
@@ -85,19 +95,31 @@ static void close_scene(struct scene *s)
     rd_kafka_destroy(s->rk);
 }
 
-/* Publishes `n` events like `like`, waiting for room as the relay does. */
-static void publish_all(struct scene *s, size_t n, const struct fake_event *like)
+static void make_events(struct scene *s, const struct rider_event **events, size_t n,
+                        const struct fake_event *like)
 {
-    const struct rider_event *events[N_EVENTS];
-    struct publisher *self = (struct publisher *)(void *)s->client;
-
-    assert_true(n <= N_EVENTS);
     for (size_t i = 0; i < n; i++) {
         events[i] = fake_host_event(s->fake, like);
         assert_non_null(events[i]);
     }
+}
+
+static size_t offer(struct scene *s, const struct rider_event *const *events, size_t n)
+{
+    struct publisher *self = (struct publisher *)(void *)s->client;
+
+    return fake_host_offer(s->fake, &s->vt, self, events, n);
+}
+
+/* Publishes `n` events like `like`, waiting for room as the relay does. */
+static void publish_all(struct scene *s, size_t n, const struct fake_event *like)
+{
+    const struct rider_event *events[N_EVENTS];
+
+    assert_true(n <= N_EVENTS);
+    make_events(s, events, n, like);
     for (size_t taken = 0; taken < n;) {
-        taken += fake_host_offer(s->fake, &s->vt, self, events + taken, n - taken);
+        taken += offer(s, events + taken, n - taken);
         assert_true(taken == n || fake_host_wait_writable(s->fake, WAIT_MS));
     }
 }
@@ -111,11 +133,21 @@ static struct fake_host_counts settled(struct scene *s)
 static void delivers_and_holds_back_what_does_not_fit(void **state)
 {
     static const struct fake_event like = {.aggregate_type = "t", .body_size = 300};
+    const struct rider_event *events[N_EVENTS];
     struct scene s;
 
     (void)state;
     open_scene(&s);
-    publish_all(&s, N_EVENTS, &like);
+    make_events(&s, events, N_EVENTS, &like);
+    /* As long as the cluster is away, nothing makes room. */
+    rd_kafka_mock_broker_set_down(s.cluster, 1);
+    size_t taken = offer(&s, events, N_EVENTS);
+    assert_int_equal(taken, ROOM);
+    rd_kafka_mock_broker_set_up(s.cluster, 1);
+    while (taken < N_EVENTS) {
+        assert_true(fake_host_wait_writable(s.fake, WAIT_MS));
+        taken += offer(&s, events + taken, N_EVENTS - taken);
+    }
     assert_int_equal(settled(&s).by_outcome[RIDER_DELIVERED], N_EVENTS);
     assert_true(fake_host_counts(s.fake).writable > 0);
     close_scene(&s);
@@ -177,13 +209,13 @@ static void a_missing_topic_is_unroutable_until_it_exists(void **state)
     publish_all(&s, 5, &missing);
     assert_int_equal(settled(&s).by_outcome[RIDER_UNROUTABLE], 5);
     rd_kafka_mock_topic_set_error(s.cluster, "m", RD_KAFKA_RESP_ERR_NO_ERROR);
-    for (int i = 0; i < 1000; i++) {
+    uint64_t until = in_ms(&s, WAIT_MS);
+    do {
+        (void)fake_host_wait_writable(s.fake, 20);
         publish_all(&s, 1, &missing);
-        if (settled(&s).by_outcome[RIDER_DELIVERED] > 0) {
-            break;
-        }
-        assert_int_equal(kafka_client_flush(s.client, in_ms(&s, 20)), 0);
-    }
+    } while (settled(&s).by_outcome[RIDER_DELIVERED] == 0 && in_ms(&s, 0) < until);
+    assert_int_equal(fake_host_counts(s.fake).by_outcome[RIDER_DELIVERED], 1);
+    assert_int_equal(kafka_client_flush(s.client, in_ms(&s, 20)), 0);
     close_scene(&s);
 }
 
@@ -219,11 +251,15 @@ static void a_cluster_that_is_down_is_unavailable(void **state)
     struct scene s;
 
     (void)state;
-    open_scene(&s);
+    open_scene_with(&s, "2000");
     rd_kafka_mock_broker_set_down(s.cluster, 1);
     publish_all(&s, 10, &plain);
     assert_int_equal(settled(&s).by_outcome[RIDER_UNAVAILABLE], 10);
-    kafka_client_health(s.client, &health);
+    for (uint64_t until = in_ms(&s, WAIT_MS);
+         health.state != RIDER_DOWN && in_ms(&s, 0) < until;) {
+        kafka_client_health(s.client, &health);
+        (void)fake_host_wait_writable(s.fake, 20);
+    }
     assert_int_equal(health.state, RIDER_DOWN);
     assert_int_equal(health.cause, RIDER_CAUSE_UNREACHABLE);
     rd_kafka_mock_broker_set_up(s.cluster, 1);
@@ -236,7 +272,7 @@ static void stop_completes_what_is_open(void **state)
 
     (void)state;
     open_scene(&s);
-    rd_kafka_mock_broker_set_rtt(s.cluster, 1, 1500);
+    rd_kafka_mock_broker_set_rtt(s.cluster, 1, 20000);
     publish_all(&s, 10, &plain);
     assert_int_equal(kafka_client_flush(s.client, in_ms(&s, 10)), 10);
     kafka_client_stop(s.client, in_ms(&s, 10));

@@ -132,7 +132,7 @@ static void a_stop_before_the_sleep_is_not_missed(void **state)
     (void)state;
     uint64_t until;
     assert_false(rabbitmq_inbox_stopping(in, &until));
-    rabbitmq_inbox_stop(in, 1000);
+    rabbitmq_inbox_stop(in, 600000);
     assert_false(rabbitmq_inbox_doze(in, false));
     assert_true(rabbitmq_inbox_stopping(in, &until));
     assert_true(until > rabbitmq_now_ms());

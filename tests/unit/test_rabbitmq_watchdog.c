@@ -48,41 +48,59 @@ static void ends_a_call_that_blocks(void **state)
     assert_true(rabbitmq_watchdog_disarm(w));
 }
 
-static void wakes_from_its_long_sleep(void **state)
+/* Lets a limit pass on a socket of its own; returns how long that took. */
+static uint64_t bite_another(uint64_t limit_ms)
 {
-    (void)state;
     char byte;
     int other[2];
-    rabbitmq_watchdog_arm(w, 20);
-    assert_int_equal(read(pair[0], &byte, 1), 0);
-    /* After a bite the thread sleeps for seconds, unless arm() wakes it. */
-    assert_true(rabbitmq_watchdog_disarm(w));
+
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
     assert_int_equal(rabbitmq_watchdog_watch(w, other[0]), 0);
     uint64_t began = rabbitmq_now_ms();
-    rabbitmq_watchdog_arm(w, 20);
+    rabbitmq_watchdog_arm(w, limit_ms);
     assert_int_equal(read(other[0], &byte, 1), 0);
-    assert_true(rabbitmq_now_ms() - began < 3000);
+    uint64_t took = rabbitmq_now_ms() - began;
+    assert_true(rabbitmq_watchdog_disarm(w));
     (void)close(other[0]);
     (void)close(other[1]);
+    return took;
+}
+
+/* After a bite the thread sleeps for five seconds, unless arm() wakes it. Without that
+ * it would be late each time, on a busy machine it may be once. */
+static void wakes_from_its_long_sleep(void **state)
+{
+    (void)state;
+    uint64_t took = 0;
+
+    (void)bite_another(20);
+    for (int i = 0; i < 5; i++) {
+        took = bite_another(20);
+        if (took < 3000) {
+            break;
+        }
+    }
+    assert_true(took < 3000);
 }
 
 static void leaves_a_disarmed_socket_alone(void **state)
 {
     (void)state;
+    uint64_t limit_ms = 10;
     char byte = 'x';
-    rabbitmq_watchdog_arm(w, 10);
-    assert_false(rabbitmq_watchdog_disarm(w));
+
+    rabbitmq_watchdog_arm(w, limit_ms);
+    /* A busy machine may be late with disarm(): it says so. */
+    while (rabbitmq_watchdog_disarm(w) && limit_ms < 10000) {
+        (void)teardown(NULL);
+        assert_int_equal(setup(NULL), 0);
+        limit_ms *= 10;
+        rabbitmq_watchdog_arm(w, limit_ms);
+    }
     /* A second limit that does pass orders this after the first one. */
-    int other[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
-    assert_int_equal(rabbitmq_watchdog_watch(w, other[0]), 0);
-    rabbitmq_watchdog_arm(w, 30);
-    assert_int_equal(read(other[0], &byte, 1), 0);
+    (void)bite_another(limit_ms + 20);
     assert_int_equal(write(pair[1], "y", 1), 1);
     assert_int_equal(read(pair[0], &byte, 1), 1);
-    (void)close(other[0]);
-    (void)close(other[1]);
 }
 
 static void bites_at_once_when_told(void **state)
