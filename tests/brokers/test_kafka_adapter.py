@@ -232,5 +232,5 @@ def test_full_queue_is_backpressure(mock):
 ])
 def test_bad_options_are_named(words, text):
     done = subprocess.run([DRIVE, ADAPTER, "bootstrap.servers=127.0.0.1:1", "topic=t", *words],
-                          capture_output=True, text=True, timeout=30, check=False)
+                          capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 2 and text in done.stderr

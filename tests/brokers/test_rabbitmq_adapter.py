@@ -79,9 +79,9 @@ def test_quorum_queues_and_streams_as_targets(rabbitmq, name, kind):
     counts = drive(rabbitmq, f"exchange={name}", n=5000, k=500).result()
     assert counts["delivered"] == 5000
     if kind == "stream":
-        messages = rabbitmq.consume(name, 10.0, 5000, {"x-stream-offset": "first"})
+        messages = rabbitmq.consume(name, 60.0, 5000, {"x-stream-offset": "first"})
     else:
-        messages = rabbitmq.consume(name, 10.0, 5000)
+        messages = rabbitmq.consume(name, 60.0, 5000)
     check_bodies((body for _, body in messages), 5000, 500)
 
 
@@ -326,7 +326,7 @@ def test_headers_that_would_route(rabbitmq, name, fault):
 ])
 def test_bad_options_are_named(words, text):
     done = subprocess.run([PROGRAM, BUILD / "adapters/postrider-rabbitmq.so", *words], capture_output=True,
-                          text=True, timeout=30, check=False)
+                          text=True, timeout=180, check=False)
     assert done.returncode == 2 and text in done.stderr
     assert "hunter2" not in done.stderr
 

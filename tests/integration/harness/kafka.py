@@ -323,7 +323,7 @@ class Kafka:
         with self.admin() as admin:
             return set(admin.list_topics())
 
-    def consume_all(self, *topics: str, timeout: float = 120.0) -> list[Record]:
+    def consume_all(self, *topics: str, timeout: float = 300.0) -> list[Record]:
         """Every record of the topics, from the beginning to the end as it is now, in the order of
         each partition."""
         return consume_all(self.bootstrap, *topics, timeout=timeout)
@@ -373,7 +373,7 @@ class KafkaCluster:
                                                 key=lambda p: p["partition"])]
 
 
-def consume_all(bootstrap: str, *topics: str, timeout: float = 120.0) -> list[Record]:
+def consume_all(bootstrap: str, *topics: str, timeout: float = 300.0) -> list[Record]:
     """As Kafka.consume_all() for any cluster. An independent client: python3-kafka, which gives up
     on metadata while a broker starts and may move to the end by itself: both are checked here. Records
     that the broker deletes meanwhile end the reading at once."""
@@ -488,7 +488,7 @@ class KafkaMock:
         """Opens a broker's listener again."""
         self.command(f"up {broker}")
 
-    def consume_all(self, *topics: str, timeout: float = 60.0) -> list[Record]:
+    def consume_all(self, *topics: str, timeout: float = 300.0) -> list[Record]:
         """As Kafka.consume_all()."""
         return consume_all(self.bootstrap, *topics, timeout=timeout)
 
