@@ -21,7 +21,7 @@ def write(db, events: int, seed: int) -> None:
     before = db.value("SELECT count(*) FROM truth")
     with Writers(db, 8, STEADY, seed) as writers:
         wait_until(lambda: writers.failures or db.value("SELECT count(*) FROM truth") >= before + events,
-                   f"{events} events are written", timeout=60)
+                   f"{events} events are written", timeout=180)
 
 
 def burn_transactions(db, n: int) -> None:

@@ -135,20 +135,23 @@ def test_slow_trials_do_not_hurt_others(api):
     and the rest are told to come again."""
     endpoint, done = Endpoint(), threading.Event()
     endpoint.answers["/hook"] = lambda h, b: (done.wait(60), (204, b""))[1]
-    sub = api("POST", "/webhooks/subscriptions", {"url": endpoint.url(), "timeout_ms": 30000}).body
+    sub = api("POST", "/webhooks/subscriptions", {"url": endpoint.url(), "timeout_ms": LIMIT_S * 1000}).body
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda: statuses.append(
         api("POST", f"/webhooks/subscriptions/{sub['id']}/test").status)) for _ in range(12)]
     for t in threads:
         t.start()
     wait_until(lambda: statuses == [429] * 8, "all but four are told to come again")
-    waits = sorted(timed(api) for _ in range(50))
+    begin, waits = time.monotonic(), []
+    while len(waits) < 50 and time.monotonic() - begin < LIMIT_S / 3:  # the trials go on for that long
+        waits.append(timed(api))
+    waits.sort()
     assert len(statuses) == 8, "nobody waited for the endpoint"
     done.set()
     for t in threads:
         t.join()
     endpoint.stop()
-    assert waits[25] < 1 and waits[-1] < LATE_S and sorted(statuses) == [200] * 4 + [429] * 8
+    assert waits[len(waits) // 2] < 1 and waits[-1] < LATE_S and sorted(statuses) == [200] * 4 + [429] * 8
 
 
 @pytest.mark.slow
