@@ -141,7 +141,7 @@ start_postgres() {
             >"$state/log/initdb.log" 2>&1 || die "initdb failed, see $state/log/initdb.log"
     fi
     if ! as_postgres "$pg_bin/pg_ctl" -D "$data" status >/dev/null 2>&1; then
-        as_postgres "$pg_bin/pg_ctl" -D "$data" -l "$data/server.log" -w -t 60 \
+        as_postgres "$pg_bin/pg_ctl" -D "$data" -l "$data/server.log" -w -t 180 \
             -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_prepared_transactions=20" \
             start >/dev/null || die "PostgreSQL does not start, see $data/server.log"
     fi
@@ -236,13 +236,13 @@ start_relay() {
     : >"$state/log/events.jsonl"
     start_process receive "$state/log/received.log" "$build/postrider" receive \
         --listen "127.0.0.1:$(port receive 18099)" --secret-file "$state/webhook.secret"
-    wait_for 10 listens "$(port receive 18099)" || die "the receiver does not start, see $state/log/received.log"
+    wait_for 60 listens "$(port receive 18099)" || die "the receiver does not start, see $state/log/received.log"
     say "receiver     http://127.0.0.1:$(port receive 18099)/, log in $state/log/received.log"
     # Standard output is the destination `screen`, standard error the log.
     setsid "$build/postrider" run -c "$state/postrider.yaml" </dev/null \
         >>"$state/log/events.jsonl" 2>>"$state/log/relay.log" &
     echo $! >"$state/relay.pid"
-    wait_for 20 is_ready "$(port ops 19464)" || {
+    wait_for 60 is_ready "$(port ops 19464)" || {
         tail -n 20 "$state/log/relay.log" >&2
         die "the relay is not ready, see $state/log/relay.log"
     }
@@ -355,7 +355,7 @@ subscribe() {
     (umask 077 && member secret <<<"$answer" >"$state/subscriber.secret")
     start_process subscriber "$state/log/subscriber.log" "$build/postrider" receive \
         --listen "$address" --secret-file "$state/subscriber.secret"
-    wait_for 10 listens "${address##*:}" || die "the subscriber does not start, see $state/log/subscriber.log"
+    wait_for 60 listens "${address##*:}" || die "the subscriber does not start, see $state/log/subscriber.log"
     say "POST /webhooks/subscriptions   {\"url\": \"http://$address/\", \"event_types\": [\"REQUEST_*\"]}"
     say "201, $(cat "$state/subscription"); the answer shows the secret, this once"
 }
@@ -366,7 +366,7 @@ rotate() {
     id=$(cat "$state/subscription")
     api POST "subscriptions/$id/secret/rotate" '{"overlap_seconds": 3600}' >/dev/null || die "the secret was not rotated"
     event=$(sql -tAc "SELECT outbox.publish('REQUEST_SUBMITTED', '$aggregate', '{\"again\": true}', 'request')")
-    wait_for 20 grep -q "accepted .* $event" "$state/log/subscriber.log" ||
+    wait_for 60 grep -q "accepted .* $event" "$state/log/subscriber.log" ||
         die "the event $event did not arrive; $state/log/relay.log may say why"
     grep "$event" "$state/log/subscriber.log" | grep accepted
 }
@@ -383,7 +383,7 @@ work_on_a_request() {
     sql -c "BEGIN" -c "SELECT approvals.submit_request('Never mind', 'eve')" -c "ROLLBACK" >/dev/null
     say "eve's transaction rolls back   nothing of it may be sent"
     aggregate=$request
-    wait_for 20 delivered || {
+    wait_for 60 delivered || {
         tail -n 20 "$state/log/relay.log" >&2
         die "the events did not arrive; $state/log/relay.log may say why"
     }

@@ -19,7 +19,7 @@ def quickstart(root):
         def run(*args: str) -> str:
             done = subprocess.run([os.path.join(root, "deploy", "quickstart.sh"), *args], text=True,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, timeout=300, check=False,
+                                  stderr=subprocess.STDOUT, timeout=1200, check=False,
                                   env={**os.environ, "POSTRIDER_STATE": state})
             assert done.returncode == 0, done.stdout
             return done.stdout
@@ -78,5 +78,5 @@ def test_quickstart_refuses_to_remove_a_folder_that_is_not_its_own(quickstart):
 
 def test_quickstart_says_what_it_does_not_know(root):
     done = subprocess.run([os.path.join(root, "deploy", "quickstart.sh"), "--wiht", "kafka"], text=True,
-                          capture_output=True, check=False, timeout=30)
+                          capture_output=True, check=False, timeout=120)
     assert done.returncode == 64 and "Usage" in done.stderr
