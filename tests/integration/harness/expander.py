@@ -4,7 +4,6 @@
 Everything the relay calls is called as outbox_relay. A test decides what became of each delivery.
 """
 
-import contextlib
 import json
 
 ROUTES = (["*"], ["*"])
@@ -22,7 +21,7 @@ class Expander:
         self.tidy()
 
     def call(self, sql: str, *args, role: str = "outbox_relay") -> list[tuple]:
-        with contextlib.closing(self.db.connect()) as c, c, c.cursor() as cursor:
+        with self.db.kept() as c, c.cursor() as cursor:
             cursor.execute(f"SET LOCAL ROLE {role}")
             cursor.execute(sql, args or None)
             return cursor.fetchall() if cursor.description else []
