@@ -7,8 +7,8 @@
  * Offers EVENTS events and offers those that end as UNAVAILABLE again, 200 ms
  * later, until all have ended otherwise or SECONDS have passed; SECONDS 0 means
  * that each event is offered once. SIGTERM ends the time, too. Prints one JSON object
- * a completion, the first of them at once, and a last one with the totals. Used by the
- * tests in this folder, which play the receiver.
+ * a completion, the first of them (all with target.step) at once, and a last one with
+ * the totals. Used by the tests in this folder, which play the receiver.
  *
  * target.url=URL makes it a host with subscriptions; drive_targets.h has the keys.
  */
@@ -124,7 +124,7 @@ static void on_complete(const struct rider_host *host, uint64_t ticket,
         print_text(result->reason, strlen(result->reason));
     }
     (void)printf("\"}\n");
-    if (drive->completions == 1) {
+    if (drive->completions == 1 || drive->targets.step) {
         (void)fflush(stdout);
     }
     (void)pthread_cond_broadcast(&drive->changed);

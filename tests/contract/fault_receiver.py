@@ -35,7 +35,7 @@ class FaultReceiver(LoopServer):
         super().__init__(port, host)
         self.requests: list[Request] = []
         self.connections = 0
-        self.unasked = 0  # answers to nothing
+        self.unasked = self.unasked_due = 0  # answers to nothing: how many were sent, and are to be
         self._tls = tls
 
     @property
@@ -145,10 +145,11 @@ async def _answer_and_close(_self, writer, _argument) -> bool:
 
 
 async def _unasked(self, writer, argument) -> bool:
-    """/unasked/CODE: answers, and a moment later once more, as servers do that tire of a kept connection."""
+    """/unasked/CODE: answers, and when that is due once more, as servers do that tire of a kept connection."""
     writer.write(_answer(200))
     await writer.drain()
-    await asyncio.sleep(0.05)
+    while self.unasked == self.unasked_due:
+        await asyncio.sleep(0.01)
     writer.write(_answer(int(argument)))
     await writer.drain()
     self.unasked += 1

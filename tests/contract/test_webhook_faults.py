@@ -422,6 +422,8 @@ def test_what_was_not_asked_for_answers_nothing(authority, status, secure):
     with FaultReceiver(tls=good_context(authority) if secure else None, host="localhost") as receiver:
         def meanwhile(driven):
             for n in range(1, 5):
+                wait_until(lambda n=n: driven.completed(n), "the answer was read", 60)
+                receiver.unasked_due = n
                 wait_until(lambda n=n: receiver.unasked == n, "it lies there", 60)
                 driven.step()
 

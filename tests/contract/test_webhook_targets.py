@@ -308,19 +308,21 @@ def test_the_systems_authorities_are_not_read_each_time(folder, own):
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     if not os.path.exists(bundle) or os.path.getsize(bundle) < 100_000:
         pytest.skip("this system has no bundle of authorities")
+    base = {"target.ca_ref": "red", "target.sick_ca_ref": "red"}
     with tls_server(folder["red"]) as receiver:
         url = f"https://localhost:{receiver.port}/answerandclose"
-        run = drive("webhook", target(url, {
+        runs = [drive("webhook", target(url, {
             "allow_cidrs": "127.0.0.1,::1", "max_connections": "1", "target.count": "2", "target.rate": "50",
-            "tls_folder": folder["path"], "target.sick": "1", "target.sick_url": url,
-            **({"target.sick_ca_ref": "red"} if own else {})}), events=100)
+            "tls_folder": folder["path"], "target.sick": "1", "target.sick_url": url} | refs), events=100)
+            for refs in (base, {"target.sick_ca_ref": "red"} if own else {})]
     # The server's authority is none of the system's.
-    assert run.causes == ({"none": 50, "tls": 50} if own else {"tls": 100})
-    tried = sum(1 for c in run.completions if c["attempt"])
-    print(f"{tried} handshakes with {run.totals['cpu_ms']} ms of work")
-    assert tried >= 20
-    # Three or four milliseconds each; reading makes it eleven for two of whom one has its own, and 48 otherwise.
-    assert run.totals["cpu_ms"] / tried < (8 if own else 16)
+    assert [run.causes for run in runs] == [{"none": 100}, {"none": 50, "tls": 50} if own else {"tls": 100}]
+    tried = [sum(1 for c in run.completions if c["attempt"]) for run in runs]
+    each = [run.totals["cpu_ms"] / n for run, n in zip(runs, tried)]
+    print(f"a handshake is {each[0]:.1f} ms of work without the system's authorities, {each[1]:.1f} ms with them")
+    assert tried[1] >= 20
+    # Reading makes it three times as much for two of whom one has its own, and twelve times otherwise.
+    assert each[1] < 2 * each[0]
 
 
 def test_an_encrypted_key_asks_nobody(folder, tmp_path):
@@ -449,11 +451,11 @@ def test_thousands_are_ended_by_a_stop():
             meanwhile=stop_when(lambda: len(receiver.requests) > 3000))
         in_flight = sum(1 for c in run.completions if c["flags"] == MAYBE_DELIVERED)
     print(f"{in_flight} in flight: ended {run.totals['stop_ms'] - 2000} ms after the deadline, "
-          f"with {run.totals['stop_cpu_ms']} ms of work")
+          f"with {run.totals['stop_cpu_ms']} ms of work after {run.totals['cpu_ms']}")
     assert run.outcomes == {"unavailable": 4500} and in_flight > 2000
     assert run.totals["stop_ms"] < 20_000
-    # 100 to 190 ms; ending the youngest first makes it 600 and more.
-    assert run.totals["stop_cpu_ms"] < (20_000 if "san" in BUILD else 450)
+    # About a tenth of the work of sending; ending the youngest first makes it a third and more.
+    assert run.totals["stop_cpu_ms"] < 0.22 * run.totals["cpu_ms"]
 
 
 def test_a_low_limit_of_descriptors_is_no_fault_of_the_endpoint():
