@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import subprocess
+import weakref
 
 import pytest
 
@@ -27,6 +28,7 @@ class Api:
 
     def __init__(self, relay_of, folder, destinations, **settings):
         self.port = ports.take()
+        weakref.finalize(self, ports.release, self.port)
         self.answers: list[dict] = []
         self.tokens = {"reader": secrets.token_urlsafe(32), "writer": secrets.token_urlsafe(32)}
         self.token_file = os.path.join(folder, "tokens")
@@ -45,7 +47,7 @@ class Api:
     def __call__(self, method: str, path: str, body=None, who: str | None = "writer", token: str | None = None,
                  headers: dict | None = None):
         """(status, headers, body as JSON)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = dict(headers or {})
         if who or token:
             sent["Authorization"] = f"Bearer {token or self.tokens[who]}"
@@ -98,7 +100,7 @@ def test_without_a_known_token_nothing_is_told(api, who, token, headers):
 
 
 def test_a_refused_body_is_not_read(api):
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=120) as s:
         s.sendall(b"POST /v1/dead:replay HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                   b"Content-Length: 60000\r\n\r\n{")
         assert s.recv(4096).startswith(b"HTTP/1.1 401 ")
@@ -115,7 +117,7 @@ def test_a_foreign_host_is_refused(api):
                                    b"Content-Length: 2\r\nContent-Length: 3\r\n",
                                    b"Content-Length: 1048577\r\n"])
 def test_what_the_server_itself_refuses_is_a_problem(api, extra):
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=120) as s:
         s.sendall(b"POST /v1/dead:replay HTTP/1.1\r\nHost: localhost\r\n" + extra + b"\r\n{}")
         answer = http.client.HTTPResponse(s)
         answer.begin()
@@ -292,7 +294,7 @@ def contract(root) -> str:
 
 
 def node(contract: str, *args: str) -> str:
-    done = subprocess.run(args, cwd=contract, text=True, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(args, cwd=contract, text=True, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

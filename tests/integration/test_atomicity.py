@@ -88,7 +88,7 @@ def test_mixed_writers_beside_a_running_relay(db, relay_of, file, hook, queue, t
     relay_of(sinks)
     mix = Mix(hold=(0, 0.05), rollback=0.25, savepoint=0.3, prepared=0.2, aggregates=40)
     with Writers(db, threads=8, mix=mix) as writers:
-        wait_until(lambda: writers.transactions >= 300 or writers.failures, "300 transactions", 60)
+        wait_until(lambda: writers.transactions >= 300 or writers.failures, "300 transactions", 180)
     wait_settled(db, sinks)
     assert_delivered(db, sinks)
 

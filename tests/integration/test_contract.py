@@ -28,7 +28,7 @@ def node(root):
     assert os.path.isdir(os.path.join(folder, "node_modules")), "run npm ci in tests/contract first"
 
     def run(*args: str) -> str:
-        done = subprocess.run(args, cwd=folder, text=True, capture_output=True, check=False, timeout=120)
+        done = subprocess.run(args, cwd=folder, text=True, capture_output=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
     return run
@@ -108,7 +108,7 @@ def test_other_verifiers_accept_what_subscriptions_get(db, relay_of, build, post
     """Two secrets that overlap and an Ed25519 key: each of the three verifies each request."""
     ring = KeyRing(build, postrider, tmp_path)
     signing_key = subprocess.run([postrider, "secrets", "new-signing-key"], text=True, capture_output=True, check=True,
-                                 timeout=30).stdout.strip()
+                                 timeout=120).stdout.strip()
     public = "whpk_" + base64.b64encode(base64.b64decode(signing_key.removeprefix("whsk_"))[32:]).decode()
     (tmp_path / "whsk").write_text(signing_key + "\n", encoding="ascii")
     with Subscribers() as endpoints:

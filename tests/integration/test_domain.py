@@ -62,7 +62,7 @@ def envelopes(db) -> str:
 
 def validate(contract, lines: str) -> subprocess.CompletedProcess:
     return subprocess.run(["node", os.path.join(contract, "validate.mjs")], input=lines, text=True,
-                          capture_output=True, timeout=60, check=False)
+                          capture_output=True, timeout=180, check=False)
 
 
 def test_an_approval_from_start_to_end(approvals):
@@ -174,7 +174,7 @@ def test_the_examples_in_the_documents_are_valid(contract, root):
 
 def test_the_asyncapi_document_passes_spectral(contract):
     done = subprocess.run(["npm", "run", "-s", "asyncapi"], cwd=contract, text=True, capture_output=True,
-                          timeout=120, check=False)
+                          timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

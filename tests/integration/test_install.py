@@ -9,14 +9,14 @@ from harness.relay import run
 
 def test_an_adapter_builds_against_an_installation(root, build, postrider, tmp_path):
     folder = tmp_path / "installed"
-    subprocess.run(["cmake", "--install", build, "--prefix", folder], check=True, timeout=120, capture_output=True)
+    subprocess.run(["cmake", "--install", build, "--prefix", folder], check=True, timeout=300, capture_output=True)
     with open(os.path.join(root, "docs", "writing-an-adapter.md"), encoding="utf-8") as f:
         page = f.read()
     source = tmp_path / "spool.c"
     source.write_text(page.split("```c\n")[1].split("```")[0], encoding="utf-8")
     command = next(line for line in page.splitlines() if line.startswith("    cc ")).split()
     done = subprocess.run([*command, "-I", folder / "include"], cwd=tmp_path, text=True, capture_output=True, check=False,
-                          timeout=60)
+                          timeout=300)
     assert done.returncode == 0, done.stderr
     adapters = folder / "lib" / "postrider" / "adapters"
     os.rename(tmp_path / "postrider-spool.so", adapters / "postrider-spool.so")

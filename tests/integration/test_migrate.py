@@ -36,7 +36,7 @@ def private(tmp_path):
 
 def migrate(tool: str, dsn: str, *options: str) -> tuple[int, list[str], str]:
     done = subprocess.run([tool, "migrate", dsn, *options], text=True, capture_output=True,
-                          timeout=60, check=False)
+                          timeout=300, check=False)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
