@@ -15,7 +15,7 @@ import os
 import subprocess
 
 from adapter import BUILD, drive
-from webhook_cases import SECRET, DualStackCanary
+from webhook_cases import PATIENT, SECRET, DualStackCanary
 
 # From the IANA registries and the providers, not from the adapter's own table.
 IPV4 = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
@@ -49,8 +49,8 @@ def in_url(address: str) -> str:
 
 def settings(host: str, port: int, **more) -> dict:
     """The canary's port is open to public addresses, so only the address can be refused."""
-    return {"allow_http": "true", "ports": str(port), "timeout": "1s", "connect_timeout": "500ms",
-            "target.secret": SECRET, "target.url": f"http://{host}:{port}/", "target.check": "1"} | more
+    return PATIENT | {"allow_http": "true", "ports": str(port), "target.secret": SECRET,
+                      "target.url": f"http://{host}:{port}/", "target.check": "1"} | more
 
 
 def send(host: str, canary: DualStackCanary, how: str, env: dict | None = None, **more) -> dict:

@@ -37,6 +37,7 @@ class FaultReceiver(LoopServer):
         self.connections = 0
         self.unasked = self.unasked_due = 0  # answers to nothing: how many were sent, and are to be
         self._tls = tls
+        self._all_here = asyncio.Event()
 
     @property
     def base(self) -> str:
@@ -167,6 +168,14 @@ async def _slow(_self, writer, argument) -> bool:
     return True
 
 
+async def _gathered(self, writer, argument) -> bool:
+    """/gathered/N: answers when N requests have come."""
+    if len(self.requests) >= int(argument):
+        self._all_here.set()
+    await self._all_here.wait()
+    return await _ok(self, writer, argument)
+
+
 async def _drip(writer, data: bytes, step: int = 1, pause: float = 0.2) -> None:
     while True:
         writer.write(data * step)
@@ -260,7 +269,7 @@ async def _every_hundredth(self, writer, argument) -> bool:
 FAULTS = {
     "everyhundredth": _every_hundredth, "retrydate": _retry_date, "header": _header,
     "badheader": _bad_header, "continue": _continue, "answerandclose": _answer_and_close,
-    "statusdrip": _status_drip, "unasked": _unasked,
+    "statusdrip": _status_drip, "unasked": _unasked, "gathered": _gathered,
     "ok": _ok, "canary": _ok, "early": _early, "status": _status, "redirect": _redirect,
     "silent": _silent, "slow": _slow, "headerdrip": _header_drip, "bodydrip": _body_drip,
     "endless": _body_endless, "headerflood": _header_flood, "interim": _interim, "bomb": _bomb,

@@ -431,14 +431,13 @@ def many_files():
 
 @pytest.mark.usefixtures("many_files")
 def test_thousands_are_in_flight():
-    """Every request takes three seconds; together they take little more."""
+    """None is answered before fifteen hundred are there, which is more than the 1024 that select() could serve."""
     with FaultReceiver() as receiver:
-        run = drive("webhook", target(f"{receiver.base}/slow/3", {
-            "target.count": "1000", "max_connections": "4096"}), events=3000)
-    print(f"3000 in flight: {run.totals['ms']} ms, {run.totals['peak_kb']} kB")
-    assert run.outcomes == {"delivered": 3000}
-    assert run.totals["webhook_connections_total"] == 3000
-    assert run.totals["ms"] < 45_000  # with a tenth of them at a time it would take thirty more
+        run = drive("webhook", target(f"{receiver.base}/gathered/1500", {
+            "target.count": "1000", "max_connections": "4096"}), events=2500)
+    print(f"1500 in flight, 2500 delivered: {run.totals['ms']} ms, {run.totals['peak_kb']} kB")
+    assert run.outcomes == {"delivered": 2500}
+    assert run.totals["webhook_connections_total"] >= 1500
     assert run.totals["peak_kb"] < 512 * 1024
 
 
