@@ -31,7 +31,7 @@ class Drive:
     With `idle` it offers nothing for so many seconds, or until go_on(), when half of the events are settled, or
     each time that one of `pauses` is. So a test can do something to it that it cannot miss by having ended."""
 
-    def __init__(self, adapter: str, *options, n: int = 1000, k: int = 100, t: int = 300, idle: int = 0,
+    def __init__(self, adapter: str, *options, n: int = 1000, k: int = 100, t: int = 900, idle: int = 0,
                  pauses: tuple[int, ...] = (), types=b"Test", sizes="300", headers=()):
         words = [str(PROGRAM), "-n", str(n), "-k", str(k), "-s", str(sizes), "-t", str(t), "-a", types]
         if idle:

@@ -66,7 +66,7 @@ def test_keys_land_where_java_puts_them(kafka):
 def test_kill_and_restart_lose_nothing(kafka):
     kafka.create_topic("kills", 4)
     n, k = 300000, 5000
-    drive = Drive(kafka.bootstrap, "topic=kills", n=n, k=k, t=300, idle=120, pauses=(n // 3, 2 * n // 3))
+    drive = Drive(kafka.bootstrap, "topic=kills", n=n, k=k, t=900, idle=600, pauses=(n // 3, 2 * n // 3))
     for part in range(2):
         wait_until(lambda part=part: drive.settled > part * n // 3 + k, "messages flow", 60)
         kafka.kill()
@@ -137,7 +137,7 @@ def test_leaders_move_and_brokers_die_under_load():
     with KafkaCluster() as cluster:
         cluster.nodes[0].create_topic("moves", 6)
         wait_until(lambda: cluster.in_sync("moves") == 3, "three replicas are in sync", 120)
-        drive = Drive(cluster.bootstrap, "topic=moves", "linger.ms=20", n=n, k=k, t=400, s=300)
+        drive = Drive(cluster.bootstrap, "topic=moves", "linger.ms=20", n=n, k=k, t=900, s=300)
         wait_until(lambda: drive.saw("health up"), "messages flow", 60)
         moves = 0
         for node in cluster.nodes[1:] + cluster.nodes[:1]:
@@ -160,7 +160,7 @@ def test_leaders_move_every_50_ms(mock_of_three):
     mock = mock_of_three
     n, k = 20000, 400  # the mock keeps 5 MiB a partition
     mock.create_topic("m", 3)
-    drive = Drive(mock.bootstrap, "topic=m", n=n, k=k, s=100, idle=60, pauses=tuple(range(2000, n, 2000)))
+    drive = Drive(mock.bootstrap, "topic=m", n=n, k=k, s=100, idle=600, pauses=tuple(range(2000, n, 2000)))
     wait_until(lambda: drive.saw("health up"), "messages flow", 60)
     moves = told = 0
     while drive.running():
@@ -186,7 +186,7 @@ def test_a_rejected_batch_is_sent_one_by_one(mock):
 def test_fatal_error_makes_a_new_producer(mock):
     mock.create_topic("f", 4)
     Drive(mock.bootstrap, "topic=f", n=10, k=10).result()
-    drive = Drive(mock.bootstrap, "topic=f", n=100000, k=5000, idle=60)
+    drive = Drive(mock.bootstrap, "topic=f", n=100000, k=5000, idle=600)
     wait_until(lambda: drive.idles, "messages have arrived", 60)
     mock.fail_requests(45, 1)  # OUT_OF_ORDER_SEQUENCE_NUMBER
     drive.go_on()
@@ -198,7 +198,7 @@ def test_fatal_error_makes_a_new_producer(mock):
 def test_all_brokers_down_and_up(mock):
     mock.create_topic("d", 2)
     n, k = 100000, 5000
-    drive = Drive(mock.bootstrap, "topic=d", "message.timeout.ms=3000", n=n, k=k, idle=60)
+    drive = Drive(mock.bootstrap, "topic=d", "message.timeout.ms=3000", n=n, k=k, idle=600)
     wait_until(lambda: drive.idles, "messages have arrived", 60)
     mock.delay(1, 1000)
     drive.go_on()

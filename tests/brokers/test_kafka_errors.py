@@ -78,7 +78,7 @@ class Site:
 
     def secured(self, bootstrap: str, *args, password=None):
         """100 events to a listener that does not let us in, offered when that is known; none can be delivered."""
-        drive = Drive(bootstrap, f"topic={self.name}", "message.timeout.ms=2000", *args, n=100, k=10, idle=90,
+        drive = Drive(bootstrap, f"topic={self.name}", "message.timeout.ms=2000", *args, n=100, k=10, idle=600,
                       pauses=(0,))
         wait_until(lambda: drive.is_down(self.cause), "health is down", 60)
         drive.go_on()
@@ -227,7 +227,7 @@ def _(s):
 def _(s):
     s.mock.create_topic("t", 1)
     s.mock.down()
-    drive = Drive(s.mock.bootstrap, "topic=t", "message.timeout.ms=2000", n=100, k=10, idle=90, pauses=(0,))
+    drive = Drive(s.mock.bootstrap, "topic=t", "message.timeout.ms=2000", n=100, k=10, idle=600, pauses=(0,))
     wait_until(lambda: drive.is_down("unreachable"), "health is down", 60)
     drive.go_on()
     return s.mended(drive, s.mock.up), 100
@@ -251,7 +251,7 @@ def _(s):
 def _(s):
     s.mock.create_topic("t", 1)
     drive = Drive(s.mock.bootstrap, "topic=t", "message.timeout.ms=5000", "socket.timeout.ms=1000", n=3000, k=10,
-                  idle=90)
+                  idle=600)
     wait_until(lambda: drive.idles, "messages have arrived", 60)
     s.mock.delay(1, 20000)
     drive.go_on()

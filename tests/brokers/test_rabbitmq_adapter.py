@@ -158,7 +158,7 @@ def test_a_deleted_exchange_repeats_the_window_in_order(rabbitmq, name, fault):
     for kind in ("stays", "goes"):
         rabbitmq.declare(f"{name}.{kind}", f"{name}.{kind}")
     d = drive(rabbitmq, f"exchange={name}.{{aggregateType}}", n=20000, k=4000, types="stays,goes",
-              idle=60)
+              idle=600)
     wait_until(lambda: rabbitmq.length(f"{name}.goes") > 2000, "events flow")
     with rabbitmq.channel() as ch:
         ch.exchange_delete(f"{name}.goes")
@@ -179,7 +179,7 @@ def test_a_deleted_exchange_repeats_the_window_in_order(rabbitmq, name, fault):
 @injects("no queue is bound for the routing key")
 def test_a_deleted_binding_loses_and_repeats_nothing(rabbitmq, name, fault):
     rabbitmq.declare(name, name)
-    d = drive(rabbitmq, f"exchange={name}", n=20000, k=2000, idle=60)
+    d = drive(rabbitmq, f"exchange={name}", n=20000, k=2000, idle=600)
     wait_until(lambda: rabbitmq.length(name) > 1000, "events flow")
     with rabbitmq.channel() as ch:
         ch.queue_unbind(name, name, "#")
@@ -232,12 +232,12 @@ def weak(broker, port: int = 0) -> str:
 def test_a_forbidden_exchange_parks_only_its_events(rabbitmq, fault):
     for kind in ("open", "shut"):
         rabbitmq.declare(f"w.{kind}", f"w.{kind}")
-    # With the delay, events that go one by one take longer than the test has: four hundred seconds.
-    with TcpProxy(rabbitmq.port, delay=0.02) as slow:
+    # With the delay, events that go one by one take longer than the test has: a thousand seconds.
+    with TcpProxy(rabbitmq.port, delay=0.05) as slow:
         d = Drive("rabbitmq", weak(rabbitmq, slow.port), "exchange=w.{aggregateType}", n=20000, k=2000,
-                  t=240, types="open,shut")
+                  t=600, types="open,shut")
         wait_fault(d, fault)
-        wait_until(lambda: rabbitmq.length("w.open") >= 10000, "the neighbours flow", 90)
+        wait_until(lambda: rabbitmq.length("w.open") >= 10000, "the neighbours flow", 180)
         rabbitmq.ctl("set_permissions", "weak", "", "^w\\..*", "")
         counts = d.result()
     assert counts["delivered"] == 20000

@@ -128,7 +128,7 @@ def test_a_list_of_hosts_is_gone_through(rabbitmq, queue):
     with TcpProxy(rabbitmq.port) as one, TcpProxy(rabbitmq.port) as two:
         hosts = ",".join(f"127.0.0.1:{p}" for p in (dead, one.port, two.port))
         n, k = 32000, 2000
-        d = drive(queue, f"hosts={hosts}", "username=guest", "password=guest", n=n, k=k, idle=60,
+        d = drive(queue, f"hosts={hosts}", "username=guest", "password=guest", n=n, k=k, idle=600,
                   pauses=(n // 4, n // 2, n * 3 // 4))
         for before in range(3):
             wait_until(lambda before=before: d.times("connected to") > before and d.settled > before * n // 4 + k,
@@ -166,7 +166,7 @@ def test_a_peer_that_hangs(rabbitmq, queue, fault):
     n, k, size = (20000, 200, 300) if hangs else (4000, 2000, 16384)
     with TcpProxy(rabbitmq.port) as wire:
         d = drive(queue, f"url=amqp://127.0.0.1:{wire.port}", *(["heartbeat=3s"] if hangs else ["confirm_timeout=2s"]),
-                  n=n, k=k, sizes=str(size), idle=60)
+                  n=n, k=k, sizes=str(size), idle=600)
         wait_until(lambda: rabbitmq.length(queue) > 200, "events flow")
         wire.hold(*([] if hangs else ["up"]))
         d.go_on()
@@ -193,7 +193,7 @@ def test_stop_is_in_time_although_the_peer_hangs(rabbitmq, queue, fault):
 
 
 def test_a_memory_alarm_is_shown_and_waited_for(rabbitmq, queue):
-    d = drive(queue, f"url={rabbitmq.url}", n=20000, k=2000, idle=60)
+    d = drive(queue, f"url={rabbitmq.url}", n=20000, k=2000, idle=600)
     wait_until(lambda: rabbitmq.length(queue) > 100, "events flow")
     rabbitmq.block_publishers()
     d.go_on()
@@ -216,7 +216,7 @@ def test_a_memory_alarm_is_shown_and_waited_for(rabbitmq, queue):
 
 @injects("an operator closes the connection")
 def test_an_operator_closes_the_connection(rabbitmq, queue, fault):
-    d = drive(queue, f"url={rabbitmq.url}", n=4000, k=2000, idle=60)
+    d = drive(queue, f"url={rabbitmq.url}", n=4000, k=2000, idle=600)
     wait_until(lambda: rabbitmq.length(queue) >= 2000, "events flow")
     rabbitmq.ctl("close_all_connections", "maintenance")
     wait_until(lambda: d.saw("320"), "the reason is told", 60)
@@ -231,7 +231,7 @@ def test_an_operator_closes_the_connection(rabbitmq, queue, fault):
 def test_a_kill_and_a_restart_lose_nothing(rabbitmq, queue, fault):
     """The loop of kills is tests/fault/rabbitmq_soak.py."""
     n, k = 30000, 4000
-    d = drive(queue, f"url={rabbitmq.url}", n=n, k=k, t=300, idle=120, pauses=(n // 3, 2 * n // 3))
+    d = drive(queue, f"url={rabbitmq.url}", n=n, k=k, t=900, idle=600, pauses=(n // 3, 2 * n // 3))
     for part, stop in enumerate((rabbitmq.kill, rabbitmq.shut_down)):
         wait_until(lambda part=part: d.settled > part * n // 3 + k, "events flow", 60)
         stop()
