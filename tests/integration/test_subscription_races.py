@@ -119,6 +119,20 @@ def test_what_is_put_off_does_not_wait_for_a_clock_that_went_back(lane):
     assert waits(lane)[1] > 80000, "nothing moves while the clock goes on"
 
 
+def test_a_clock_that_went_back_does_not_stop_a_lane_with_a_large_backlog(lane):
+    """A look has to end within the limit of the connection: what is beyond waits for the old time."""
+    one = lane.subscribe()
+    seq = lane.publish()
+    lane.db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state,"
+                " next_attempt_at) SELECT %s, %s + i, %s, '', i::text, CASE i %% 2 WHEN 0 THEN 'RETRY' ELSE 'HELD' END,"
+                " clock_timestamp() + interval '10 minutes' FROM generate_series(1, 51000) i", lane.lane, seq, one)
+    clock_goes_back(lane)
+    lane.tidy()
+    moved = "next_attempt_at < clock_timestamp() + interval '30 minutes'"
+    assert lane.db.run(f"SELECT {moved}, count(*) FROM outbox.delivery GROUP BY 1 ORDER BY 1") == [
+        (False, 1000), (True, 50000)]
+
+
 # Retention ------------------------------------------------------------------------------------------
 
 def test_retention_waits_for_the_past_that_a_subscription_was_promised(lane):

@@ -154,6 +154,22 @@ def test_plans_of_an_empty_table_do_not_read_a_full_one(lane):
         assert reads(finish(first + 4000)) < 30
 
 
+def test_a_look_does_not_read_what_died_before_the_destination_had_subscriptions(lane):
+    """A backlog of it stays until a person decides, and the look comes every few seconds."""
+    lane.publish()
+    lane.db.run("INSERT INTO outbox.delivery (lane, seq, aggregate_type, aggregate_id, state)"
+                " SELECT %s, i, '', i::text, 'DEAD' FROM generate_series(1, 20000) i", lane.lane)
+    look = ("SELECT sum(seq_tup_read + COALESCE(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables"
+            " WHERE schemaname = 'outbox' AND relname = 'delivery'")
+    for statistics in (False, True):
+        if statistics:
+            lane.db.run("ANALYZE outbox.delivery")
+        with contextlib.closing(lane.db.connect(options=SESSION)) as c, c.cursor() as cursor:
+            cursor.execute("SELECT outbox.tidy_subscriptions(%s, %s, false, '{*}', '{*}')", (lane.lane, lane.token))
+            cursor.execute(look)
+            assert cursor.fetchone()[0] < 100, statistics
+
+
 def test_those_who_take_nothing_of_it_cut_no_page(lane):
     """However many have subscribed, a page is as long as what its events lead to allows."""
     lane.db.run("INSERT INTO outbox.subscription (destination, url, event_types) SELECT %s, 'https://a.example/',"

@@ -409,6 +409,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET p
 #variable_conflict use_column
 DECLARE
   keys    CONSTANT int := 200;
+  moved   CONSTANT int := 50000;
   l       outbox.lane%ROWTYPE;
   key     record;
   visited int := 0;
@@ -426,12 +427,18 @@ BEGIN
     WHERE x.lane = l.lane RETURNING x.* INTO l;
   END IF;
   -- It looked in the future: the server's clock was set back. What was put off by the old clock would wait for that to
-  -- come again. A step that is shorter than the pause between two looks is waited out.
+  -- come again. A step that is shorter than the pause between two looks is waited out. So is what is beyond 50,000 rows:
+  -- the lane stands still meanwhile, and this has to end before the connection's limit.
   back := l.tidied_at - clock_timestamp();
   IF back > interval '0' THEN
     UPDATE outbox.delivery d SET next_attempt_at = d.next_attempt_at - back
-    WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
-      AND d.state IN ('RETRY', 'HELD') AND d.next_attempt_at > clock_timestamp();
+    FROM (SELECT x.seq, x.subscription FROM outbox.delivery x
+          WHERE x.lane = l.lane AND x.subscription > 0 AND x.state = 'RETRY' AND x.next_attempt_at > clock_timestamp()
+          UNION ALL
+          SELECT x.seq, x.subscription FROM outbox.delivery x
+          WHERE x.lane = l.lane AND x.subscription > 0 AND x.state = 'HELD' AND x.next_attempt_at > clock_timestamp()
+          LIMIT moved) r
+    WHERE d.lane = l.lane AND d.seq = r.seq AND d.subscription = r.subscription;
     UPDATE outbox.subscription_health h SET throttled_until = h.throttled_until - back
     FROM outbox.subscription s
     WHERE s.subscription = h.subscription AND s.destination = l.destination
@@ -443,10 +450,18 @@ BEGIN
     UPDATE outbox.lane x SET plain = false, plain_seq = COALESCE((SELECT max(e.seq) FROM outbox.event e), 0)
     WHERE x.lane = l.lane RETURNING x.* INTO l;
   END IF;
+  -- By state, each with an index that has these rows only: those that died stay, and may be many.
   UPDATE outbox.delivery d SET state = 'DEAD', cause = 'no_route', updated_at = clock_timestamp(),
     last_error = 'the destination is one of subscriptions now'
-  WHERE d.lane = l.lane AND d.subscription <= 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
-    AND (d.state IN ('IN_FLIGHT', 'RETRY', 'HELD') OR d.state = 'PENDING' AND d.subscription < 0);
+  FROM (SELECT x.seq, x.subscription FROM outbox.delivery x
+        WHERE x.lane = l.lane AND x.subscription <= 0 AND x.state = 'RETRY'
+        UNION ALL
+        SELECT x.seq, x.subscription FROM outbox.delivery x
+        WHERE x.lane = l.lane AND x.subscription <= 0 AND x.state = 'HELD'
+        UNION ALL
+        SELECT x.seq, x.subscription FROM outbox.delivery x
+        WHERE x.lane = l.lane AND x.subscription <= 0 AND x.subscription < 0 AND x.state = 'PENDING') r
+  WHERE d.lane = l.lane AND d.seq = r.seq AND d.subscription = r.subscription;
   -- A row older than the log can never end, and would block its key: its event is gone.
   UPDATE outbox.delivery d SET state = 'DISCARDED', cause = 'cancelled', updated_at = clock_timestamp()
   WHERE d.lane = l.lane AND d.subscription > 0 AND d.state NOT IN ('DELIVERED', 'DISCARDED')
