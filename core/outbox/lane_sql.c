@@ -150,7 +150,7 @@ static const struct pg_statement statements[] = {
                 "updated_at = clock_timestamp() WHERE lane = $1::int AND owner = $2"},
     {"held", "SELECT subscription, aggregate_type, aggregate_id, count(*), "
              "count(*) FILTER (WHERE state IN ('PENDING', 'IN_FLIGHT', 'RETRY')) "
-             "FROM outbox.delivery WHERE lane = $1::int "
+             "FROM outbox.delivery WHERE lane = $1::int AND subscription <= 0 "
              "AND state NOT IN ('DELIVERED', 'DISCARDED') AND state = ANY ($2::text[]) "
              "GROUP BY 1, 2, 3"},
     {"window1000", WINDOW_SQL("1000")},

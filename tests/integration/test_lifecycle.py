@@ -244,3 +244,19 @@ def test_what_subscriptions_have_left_is_forgotten_without_them(db, relay_of, fi
         (recent, "cancelled"), (kept, "running")]
     assert db.run("SELECT state, cause FROM outbox.delivery WHERE subscription = %s", recent) == [
         ("DISCARDED", "cancelled")]
+
+
+def test_what_waits_for_subscriptions_is_no_concern_of_a_plain_lane(db, relay_of, file):
+    """It may be much: it is neither counted every few seconds nor let go."""
+    db.run("INSERT INTO outbox.lane (destination, plain) VALUES (%s, false)", file.name)
+    db.run("SELECT outbox.publish('t', 'a', '{}') FROM generate_series(1, 2)")
+    db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+           " SELECT l.lane, e.seq, 7, '', 'a', 'HELD' FROM outbox.lane l, outbox.event e")
+    db.run("UPDATE outbox.lane SET snap = pg_current_snapshot()")
+    relay = relay_of([file])
+    db.run("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+           " SELECT l.lane, min(e.seq), 0, '', 'b', 'RETRY' FROM outbox.lane l, outbox.event e GROUP BY l.lane")
+    wait_until(lambda: db.value("SELECT state FROM outbox.delivery WHERE subscription = 0") == "DELIVERED",
+               "it looks after its own")
+    wait_until(lambda: relay.metric("postrider_held_keys", lane=file.name) == 0, "no key of its own is held", timeout=30)
+    assert db.run("SELECT DISTINCT state FROM outbox.delivery WHERE subscription = 7") == [("HELD",)]
