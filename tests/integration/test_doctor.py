@@ -355,6 +355,10 @@ def test_subscriptions_that_do_not_take_their_deliveries(db, doctor, relay_of, r
     # Deliveries that nobody tries are no second finding.
     db.run("UPDATE outbox.delivery SET state = 'RETRY', cause = 'no_route', next_attempt_at = now() + interval '1 hour'")
     doctor.waits_for("deliveries", "no_route: 1 events are tried again for 1 subscriptions, the first since", args=args)
+    db.run("UPDATE outbox.lane SET plain = true")
+    doctor.waits_for("subscriptions", "configured without `subscriptions`; 1 deliveries wait", "put", severity="warning",
+                     args=args)
+    assert "events are tried again" not in json.dumps(doctor.report(*args))
     assert "SECRET" not in json.dumps(doctor.report(*args))
 
 
