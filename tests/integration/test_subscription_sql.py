@@ -170,6 +170,24 @@ def test_a_look_does_not_read_what_died_before_the_destination_had_subscriptions
             assert cursor.fetchone()[0] < 100, statistics
 
 
+def test_retention_does_not_compare_each_dead_letter_with_each(lane):
+    """Whatever the statistics are from: dead letters come by the thousand, and retention looks every few seconds."""
+    n = 20000
+    rows = ("INSERT INTO outbox.delivery (lane, seq, subscription, aggregate_type, aggregate_id, state)"
+            " SELECT %s, e.seq, %s, '', e.aggregate_id, %s FROM outbox.event e")
+    lane.db.run("ALTER TABLE outbox.delivery SET (autovacuum_enabled = false)")
+    lane.db.run("SELECT outbox.publish('order.paid', i::text, '1') FROM generate_series(1, %s) i", n)
+    lane.expand_all(5000)
+    lane.db.run(rows, lane.lane, 1, "DELIVERED")
+    lane.db.run("ANALYZE outbox.delivery, outbox.event, outbox.lane")
+    lane.db.run(rows, lane.lane, 0, "DEAD")
+    begin = time.monotonic()
+    assert lane.call("SELECT outbox.retire('0', %s)", n)[0][0] == 0
+    took = time.monotonic() - begin
+    print(f"{n} dead letters: {took:.2f} s")
+    assert took < 4
+
+
 def test_those_who_take_nothing_of_it_cut_no_page(lane):
     """However many have subscribed, a page is as long as what its events lead to allows."""
     lane.db.run("INSERT INTO outbox.subscription (destination, url, event_types) SELECT %s, 'https://a.example/',"

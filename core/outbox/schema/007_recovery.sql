@@ -559,6 +559,7 @@ BEGIN
       RETURN 0;
     END IF;
     -- Lanes are locked only where there is something to do.
+    -- Rows are asked for event by event: by old statistics, a join with many dead ones would compare each with each.
     IF NOT EXISTS (SELECT FROM outbox.event e
                    WHERE e.seq > after AND e.seq <= last
                      AND (keep = interval '0' OR e.occurred_at < now() - keep)
@@ -567,8 +568,8 @@ BEGIN
                                      JOIN outbox.subscription s ON s.subscription = o.subscription
                                      WHERE o.state = 'running' AND s.deleted_at IS NULL
                                        AND e.seq > o.position AND e.seq <= o.last_seq)
-                     AND NOT EXISTS (SELECT FROM outbox.delivery d
-                                     WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))) THEN
+                     AND (SELECT true FROM outbox.delivery d
+                          WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED') LIMIT 1) IS NULL) THEN
       after := last;
       CONTINUE;
     END IF;
@@ -589,8 +590,8 @@ BEGIN
                         JOIN outbox.subscription s ON s.subscription = o.subscription
                         WHERE o.state = 'running' AND s.deleted_at IS NULL
                           AND e.seq > o.position AND e.seq <= o.last_seq)
-        AND NOT EXISTS (SELECT FROM outbox.delivery d
-                        WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED'))
+        AND (SELECT true FROM outbox.delivery d
+             WHERE d.seq = e.seq AND d.state NOT IN ('DELIVERED', 'DISCARDED') LIMIT 1) IS NULL
     ),
     old AS MATERIALIZED (
       SELECT x.seq FROM (SELECT s.seq, s.size, sum(s.size) OVER (ORDER BY s.seq) AS total FROM settled s) x
