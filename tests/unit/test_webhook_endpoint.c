@@ -33,7 +33,7 @@ static struct rider_result refusal;
 
 static struct webhook_endpoint *get(struct webhook_endpoints *endpoints, size_t n)
 {
-    char id[24];
+    char id[32];
     int len = snprintf(id, sizeof(id), "sub_%zu", n);
     const struct rider_target target = {.struct_size = sizeof(target),
                                         .id = {id, (size_t)len},
