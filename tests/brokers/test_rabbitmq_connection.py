@@ -181,9 +181,11 @@ def test_a_peer_that_hangs(rabbitmq, queue, fault):
 @injects("the peer reads no more")
 def test_stop_is_in_time_although_the_peer_hangs(rabbitmq, queue, fault):
     with TcpProxy(rabbitmq.port) as wire:
-        d = drive(queue, f"url=amqp://127.0.0.1:{wire.port}", n=40000, k=2000, sizes="16384")
-        wait_until(lambda: rabbitmq.length(queue) > 200, "events flow")
+        d = drive(queue, f"url=amqp://127.0.0.1:{wire.port}", n=40000, k=2000, sizes="16384", idle=600, pauses=(200,))
+        wait_until(lambda: d.idles, "events flow")
         wire.hold("up")
+        d.go_on()
+        wait_until(lambda: "up" in wire.held, "the next ones are on their way")
         d.stop()
         counts = d.result(ok=False)
     assert counts["stop_ms"] < STOP_MS and counts["maybe"] > 0 and counts[fault.outcome] >= counts["maybe"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """tcp_proxy.py - a wire between a client and a server that a test can delay, hold and cut.
 
-Each connection has two threads, one a direction. A held direction is not read any more, so that its
-sender first fills the buffers of the kernel and then waits, as with a peer that hangs.
+Each connection has two threads, one a direction. A held direction is not read beyond one piece, so that
+its sender first fills the buffers of the kernel and then waits, as with a peer that hangs.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ class TcpProxy:
         self.port = ports.take()
         self.target, self.delay = target, delay
         self.accepted = 0
+        self.held: set[str] = set()  # the directions that something waits in
         self._flows = {"up": threading.Event(), "down": threading.Event()}
         for flow in self._flows.values():
             flow.set()
@@ -33,6 +34,7 @@ class TcpProxy:
     def hold(self, *directions: str) -> None:
         """Stops "up" (client to server), "down" or, without arguments, both."""
         for name in directions or self._flows:
+            self.held.discard(name)
             self._flows[name].clear()
 
     def release(self) -> None:
@@ -82,9 +84,10 @@ class TcpProxy:
     def _pump(self, name: str, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                self._flows[name].wait()
                 data = source.recv(PIECE)
-                self._flows[name].wait()
+                if not self._flows[name].is_set():
+                    self.held.add(name)
+                    self._flows[name].wait()
                 if not data:
                     break
                 if self.delay:
